@@ -1,7 +1,6 @@
 /** The descriptor of `calico`. */
-import { hostInterfacePrefix } from "../../src/identity/names.ts";
+import { hostInterfacePrefix, natTable } from "../../src/identity/names.ts";
 import { type Descriptor, natRuleAttempt } from "../../src/plugin/descriptor.ts";
-import { natTable } from "./names.ts";
 
 const noWayOut = "natOutgoing needs it";
 

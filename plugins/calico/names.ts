@@ -1,7 +1,5 @@
 /** The persistent names of `calico`. Never change: upgrades depend on it. */
 
-/** The table of natOutgoing and of the guard of 127.0.0.0/8, in families `ip` and `ip6`. */
-export const natTable = "tortie";
 /** The address that every pod's IPv4 default route goes through. */
 export const gateway4 = "169.254.1.1";
 /** The same for IPv6: the link-local address that EUI-64 derives from `hostMac`. */

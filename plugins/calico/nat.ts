@@ -6,10 +6,10 @@ import type { Sys } from "../../src/host/sys.ts";
 import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
 import type { OutgoingMessage } from "../../src/node-protocol/messages.ts";
+import { natOutgoing } from "../../src/plan/nat-outgoing.ts";
 import type { Resource } from "../../src/plan/resource.ts";
 import { openDatastore } from "../../src/store/open.ts";
 import { drive } from "../../src/store/transaction.ts";
-import { natOutgoing } from "./nat-outgoing.ts";
 
 /** All pools, including disabled ones: their assigned addresses still need masquerading. Throws `CniError` 103 if one is unreadable. */
 export function readPools(sys: Sys): readonly Pool[] {

@@ -2,9 +2,9 @@
 import { code } from "../../src/cni/error.ts";
 import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import { runDir } from "../../src/identity/names.ts";
+import { natTables } from "../../src/plan/nat-outgoing.ts";
 import { notReady, notReadyForTables } from "../../src/plugin/not-ready.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
-import { natTables } from "./nat-outgoing.ts";
 
 /** Throws `CniError` 50 with the reason. */
 export function checkReadiness(context: Context): void {

@@ -3,10 +3,11 @@
 import { type Endpoint, removeEndpoint } from "../../src/endpoint/endpoint.ts";
 import { runEvery } from "../../src/errors/run-every.ts";
 import type { Sys } from "../../src/host/sys.ts";
+import { natTable } from "../../src/identity/names.ts";
 import { tableFamilies } from "../../src/net/address.ts";
 import { type OwnedEndpoint, type RemovedEndpoint, removeIdle, rollBackInterface } from "../../src/plugin/endpoints.ts";
 import { removeIdleBlocks } from "./blocks.ts";
-import { hostMac, natTable, sourceRulePriority } from "./names.ts";
+import { hostMac, sourceRulePriority } from "./names.ts";
 import { unusedPoolRules } from "./pool-rules.ts";
 import { tableOf } from "./routes.ts";
 

@@ -14,8 +14,8 @@ import { sha512 } from "../../src/net/digest.ts";
 import { hostPrefix, maskPrefix } from "../../src/net/prefix.ts";
 import type { IptablesLayout, IptablesPorts } from "../../src/plan/iptables.ts";
 import { guardComment } from "../../src/plan/loopback-guard.ts";
-import { portmapComment, referenceInterface } from "./comment.ts";
 import type { Mapping, PortmapConf } from "./conf.ts";
+import { portmapComment, referenceInterface } from "./names.ts";
 import type { Target } from "./target.ts";
 
 /** Never change: upgrades and operators' runbooks depend on them. */

@@ -14,11 +14,10 @@ import { type Attachment, ownerOf } from "../../src/identity/attachment.ts";
 import { type TableFamily, tableFamilies } from "../../src/net/address.ts";
 import { takeLock } from "../../src/store/file/lock.ts";
 import { type Backend, describeAttachment, type PortRequest } from "./backend.ts";
-import { attachmentOfRule, portmapCommentPrefix } from "./comment.ts";
 import { describeHostPort, type Mapping, type PortmapConf } from "./conf.ts";
 import { formerPorts } from "./former-ports.ts";
 import { layout, ownChainOf, rulesOf } from "./iptables-rules.ts";
-import { iptablesLock } from "./names.ts";
+import { attachmentOfRule, iptablesLock, portmapCommentPrefix } from "./names.ts";
 import type { Target } from "./target.ts";
 
 export const iptables: Backend = {

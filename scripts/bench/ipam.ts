@@ -9,7 +9,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execaSync } from "execa";
 import { redirectedSys } from "../../src/cli/node/redirected-sys.ts";
-import { nodeSys } from "../../src/host/node.ts";
+import { nodeSys } from "../../src/host/node/node.ts";
 import { newAffinity } from "../../src/ipam/model/affinity.ts";
 import { assign, newBlock, withSpec } from "../../src/ipam/model/block.ts";
 import { newHandle } from "../../src/ipam/model/handle.ts";

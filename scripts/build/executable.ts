@@ -24,7 +24,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { nodeSys } from "../../src/host/node.ts";
+import { nodeSys } from "../../src/host/node/node.ts";
 import { encodeLineTable } from "../../src/host/stack.ts";
 import { makeBuiltins } from "./builtins.ts";
 import { bundlesOf, sourceLines } from "./bundles.ts";

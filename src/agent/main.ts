@@ -1,7 +1,7 @@
 /** `tortie-node`: the node agent, on Node. */
 import pino from "pino";
 import { CoreError } from "../errors/core-error.ts";
-import { nodeSys } from "../host/node.ts";
+import { nodeSys } from "../host/node/node.ts";
 import { commit, version } from "../plugin/build-info.ts";
 import { runAgent } from "./agent.ts";
 import { parseCommandLine, UsageError } from "./command-line.ts";

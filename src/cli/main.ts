@@ -4,7 +4,7 @@ import { isatty } from "node:tty";
 import { execa } from "execa";
 import pino from "pino";
 import { CniError } from "../cni/error.ts";
-import { nodeSys } from "../host/node.ts";
+import { nodeSys } from "../host/node/node.ts";
 import type { Sys } from "../host/sys.ts";
 import { defaultNodename, nodename, nodenameFault } from "../plugin/nodename.ts";
 import { calicoctlSettings } from "./calicoctl-settings.ts";

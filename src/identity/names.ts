@@ -13,6 +13,8 @@ export const ownerPrefix = "tortie:";
 export const hostInterfacePrefix = "cali";
 /** The reference bandwidth plugin's prefix of ifb links. */
 export const ifbPrefix = "bwp";
+/** The table of natOutgoing and of the guard of 127.0.0.0/8, in families `ip` and `ip6`. `calico` and the node agent keep it. */
+export const natTable = "tortie";
 /** Calico's VXLAN devices, by address family. */
 export const vxlanDevices: Readonly<Record<4 | 6, string>> = { 4: "vxlan.calico", 6: "vxlan-v6.calico" };
 /** The IPIP device, which the kernel's module makes. */

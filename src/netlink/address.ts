@@ -1,8 +1,8 @@
 /** Addresses of links: `struct ifaddrmsg` and IFA_* (linux/if_addr.h). */
 import { addressBytes, type Family, familyOf } from "../net/address.ts";
 import { addressOf, lengthOf } from "../net/prefix.ts";
-import { readAttributes, u8Of, u32Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { readAttributes, u8Of, u32Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { addressFamily } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
 import { addressIn, dump, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR, requestWithAck } from "./rtnetlink.ts";

@@ -1,7 +1,7 @@
 /** ctnetlink (linux/netfilter/nfnetlink_conntrack.h): deletes conntrack entries (flows). */
 import { addressBytes, formatAddress, type TableFamily } from "../net/address.ts";
-import { type Attributes, be16Of, readAttributes, u8Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { type Attributes, be16Of, readAttributes, u8Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { addressFamily } from "./family.ts";
 import { NLM_F_ACK, NLM_F_DUMP, type Reply, type Request } from "./message.ts";
 

@@ -1,6 +1,6 @@
 /** Features of links over generic netlink: `ethtool -K` (linux/ethtool_netlink.h, Linux 5.6; linux/genetlink.h). */
-import { type Attributes, listAttributes, readAttributes, stringOf, u16Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { type Attributes, listAttributes, readAttributes, stringOf, u16Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { NLM_F_ACK, type Reply, type Request } from "./message.ts";
 
 /** GENL_ID_CTRL: the family that knows the numbers of the others. */

@@ -4,7 +4,7 @@
  * A notification has the form of the request that makes such an object. Its header names the port of the socket whose request caused it, or 0.
  */
 import { readAddress } from "./address.ts";
-import { i32Of } from "./attribute.ts";
+import { i32Of } from "./codec/attribute.ts";
 import { readForwarding } from "./forwarding.ts";
 import { readLink } from "./link.ts";
 import type { Reply } from "./message.ts";

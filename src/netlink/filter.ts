@@ -1,6 +1,6 @@
 /** One traffic filter, which redirects everything that arrives on a link to another (u32 with no condition, mirred; linux/pkt_cls.h, linux/tc_act/tc_mirred.h). */
-import { i32Of, listAttributes, readAttributes, stringOf, u32Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { i32Of, listAttributes, readAttributes, stringOf, u32Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
 import { ingressHandle, TCA_KIND, TCA_OPTIONS, tcHeader, tcHeaderLength } from "./qdisc.ts";
 import { dump, RTM_DELTFILTER, RTM_GETTFILTER, RTM_NEWTFILTER, requestWithAck } from "./rtnetlink.ts";

@@ -1,8 +1,8 @@
 /** Forwarding entries (FDB) of VXLAN devices: `struct ndmsg` of family AF_BRIDGE and NDA_* (linux/neighbour.h). */
 import { addressBytes } from "../net/address.ts";
 import { formatMac } from "../net/mac.ts";
-import { i32Of, readAttributes, u8Of, u16Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { i32Of, readAttributes, u8Of, u16Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { macBytes } from "./link.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
 import { NDA_DST, NDA_IFINDEX, NDA_LLADDR, NUD_PERMANENT, neighbourHeaderLength } from "./neighbour.ts";

@@ -1,7 +1,7 @@
 /** Links: `struct ifinfomsg` and IFLA_* (linux/if_link.h). */
 import { formatMac, parseMac } from "../net/mac.ts";
-import { type Attributes, i32Of, readAttributes, stringOf, u32Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { type Attributes, i32Of, readAttributes, stringOf, u32Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
 import { dump, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK, requestWithAck } from "./rtnetlink.ts";
 

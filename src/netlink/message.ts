@@ -10,7 +10,7 @@
  * batch is a transaction). It answers each failure, and success only if NLM_F_ACK is set (netlink_rcv_skb, net/netlink/af_netlink.c): so an
  * answer to the last request means that all others succeeded, unless an error came first.
  */
-import { align, i32Of, MalformedError, readAttributes, stringOf, u32Of } from "./attribute.ts";
+import { align, i32Of, MalformedError, readAttributes, stringOf, u32Of } from "./codec/attribute.ts";
 
 /** The kernel only answers it. */
 export const NLMSG_NOOP = 1;

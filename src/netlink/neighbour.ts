@@ -1,8 +1,8 @@
 /** Neighbour entries: `struct ndmsg` and NDA_* (linux/neighbour.h). */
 import { addressBytes, type Family, familyOf } from "../net/address.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
-import { i32Of, readAttributes, u16Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { i32Of, readAttributes, u16Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { addressFamily } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
 import { addressIn, dump, RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH, requestWithAck } from "./rtnetlink.ts";

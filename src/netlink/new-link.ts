@@ -1,5 +1,5 @@
 /** Creates links (RTM_NEWLINK), each kind with its own data (linux/if_link.h). */
-import type { AttributeWriter } from "./attribute-writer.ts";
+import type { AttributeWriter } from "./codec/attribute-writer.ts";
 import {
   IFLA_ADDRESS,
   IFLA_IFNAME,

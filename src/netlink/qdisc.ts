@@ -1,6 +1,6 @@
 /** Queueing disciplines: `struct tcmsg`, TCA_* and TCA_TBF_* (linux/rtnetlink.h, linux/pkt_sched.h). */
-import { i32Of, readAttributes, stringOf, u32Of, u64Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { i32Of, readAttributes, stringOf, u32Of, u64Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
 import { dump, RTM_DELQDISC, RTM_GETQDISC, RTM_NEWQDISC, requestWithAck } from "./rtnetlink.ts";
 

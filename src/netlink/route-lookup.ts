@@ -1,7 +1,7 @@
 /** Looks up the route of packets to an address: RTM_GETROUTE without a dump. */
 import { addressBytes, familyOf } from "../net/address.ts";
-import { readAttributes, u8Of, u32Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { readAttributes, u8Of, u32Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { addressFamily } from "./family.ts";
 import type { Reply, Request } from "./message.ts";
 import { RTA_DST, RTA_GATEWAY, RTA_OIF, RTA_VIA, RTM_F_FIB_MATCH, routeHeaderLength } from "./route.ts";

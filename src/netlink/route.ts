@@ -1,8 +1,8 @@
 /** Routes: `struct rtmsg` and RTA_* (linux/rtnetlink.h). */
 import { addressBytes, type Family, familyOf } from "../net/address.ts";
 import { addressOf, lengthOf } from "../net/prefix.ts";
-import { type Attributes, align, MalformedError, readAttributes, u8Of, u16Of, u32Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { type Attributes, align, MalformedError, readAttributes, u8Of, u16Of, u32Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { addressFamily, familyOfNumber } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
 import { addressIn, dump, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE, requestWithAck } from "./rtnetlink.ts";

@@ -1,6 +1,6 @@
 /** The common parts of rtnetlink (linux/rtnetlink.h): message types, requests. */
 import { formatAddress } from "../net/address.ts";
-import type { Attributes } from "./attribute.ts";
+import type { Attributes } from "./codec/attribute.ts";
 import { NLM_F_ACK, NLM_F_DUMP, type Request } from "./message.ts";
 
 export const RTM_NEWLINK = 16;

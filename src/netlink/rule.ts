@@ -1,8 +1,8 @@
 /** Routing policy rules: `struct fib_rule_hdr` and FRA_* (linux/fib_rules.h). */
 import { addressBytes, type Family } from "../net/address.ts";
 import { addressOf, lengthOf } from "../net/prefix.ts";
-import { findAttribute, readAttributes, u8Of, u32Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { findAttribute, readAttributes, u8Of, u32Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { addressFamily, familyOfNumber } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
 import { addressIn, dump, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE, requestWithAck } from "./rtnetlink.ts";

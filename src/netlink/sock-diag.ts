@@ -1,7 +1,7 @@
 /** sock_diag (linux/sock_diag.h, linux/inet_diag.h): finds the sockets of this network namespace that listen on a port. */
 import { formatAddress, type TableFamily } from "../net/address.ts";
-import { be16Of, readAttributes, u8Of, u32Of } from "./attribute.ts";
-import { AttributeWriter } from "./attribute-writer.ts";
+import { be16Of, readAttributes, u8Of, u32Of } from "./codec/attribute.ts";
+import { AttributeWriter } from "./codec/attribute-writer.ts";
 import { addressFamily, familyOfNumber } from "./family.ts";
 import { NLM_F_DUMP, type Reply, type Request } from "./message.ts";
 

@@ -1,7 +1,7 @@
 /** Tunnel devices: VXLAN (IFLA_VXLAN_*, linux/if_link.h) and IP in IP. */
 import { addressBytes, familyOf } from "../net/address.ts";
-import { be16Of, readAttributes, stringOf, u8Of, u32Of } from "./attribute.ts";
-import type { AttributeWriter } from "./attribute-writer.ts";
+import { be16Of, readAttributes, stringOf, u8Of, u32Of } from "./codec/attribute.ts";
+import type { AttributeWriter } from "./codec/attribute-writer.ts";
 import {
   IFLA_ADDRESS,
   IFLA_IFNAME,

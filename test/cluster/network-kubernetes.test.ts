@@ -2,7 +2,7 @@
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { vxlanMacOf } from "../../src/agent/network/network-node.ts";
+import { vxlanMacOf } from "../../src/cluster-network/network-node.ts";
 import { Agent } from "../lib/cluster/agent.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { Fabric } from "../lib/cluster/fabric.ts";

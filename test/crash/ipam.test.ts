@@ -9,7 +9,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { redirectedSys } from "../../src/cli/node/redirected-sys.ts";
-import { nodeSys } from "../../src/host/node.ts";
+import { nodeSys } from "../../src/host/node/node.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { checkIpam } from "../../src/ipam/check/check.ts";
 import { confirmedProblems, repair } from "../../src/ipam/check/repair.ts";

@@ -1,7 +1,7 @@
 /** Pods send from their own addresses alone, and from the networks that they may use: the agent's plan, applied by `tortie-net`, with forged packets. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { networkPoolOf } from "../../src/agent/network/network-pool.ts";
 import { planSourceCheck, sourceScopes } from "../../src/agent/network/source-check.ts";
+import { networkPoolOf } from "../../src/cluster-network/network-pool.ts";
 import { Node, nodeAddress4, nodeAddress6, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
 import { addPlainPod, type PlainPod } from "../lib/node/plain-pod.ts";
 import { applyPlan } from "../lib/node/tortie-net.ts";

@@ -1,9 +1,9 @@
 /** natOutgoing as a cluster asks for it, and floating IPs: the agent's plans applied by `tortie-net`, with packets of pods, of the node and from outside. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { natOutgoing } from "../../plugins/calico/nat-outgoing.ts";
 import { floatingScopes, planFloating } from "../../src/agent/network/floating.ts";
-import type { NetworkEndpoint } from "../../src/agent/network/network-endpoint.ts";
+import type { NetworkEndpoint } from "../../src/cluster-network/network-endpoint.ts";
 import type { OutgoingMessage } from "../../src/node-protocol/messages.ts";
+import { natOutgoing } from "../../src/plan/nat-outgoing.ts";
 import type { NodePlan, NodeResource, Scope } from "../../src/plan/node-plan.ts";
 import { Node, nodeAddress4, nodeAddress6, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
 import { addPlainPod, type PlainPod } from "../lib/node/plain-pod.ts";

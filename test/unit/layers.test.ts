@@ -1,68 +1,88 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { linkDrivers } from "../../src/dataplane/drivers.ts";
 import { Executor } from "../../src/dataplane/executor.ts";
+import { exportsIn, type Import, importsIn, sourcesIn, textOf } from "../lib/imports.ts";
 
 /**
- * The allowed imports between directories: the direction of the design, as data. A directory may always import itself. The types of
- * `src/host/sys.ts` are open to all.
+ * The rooms, and what each may import: the direction of the design, as data. A room is a directory with those below it, or a single file; a path belongs to the
+ * longest that matches. `*` is any one name, and each plugin is a room of its own. A room may always import itself. `#…` are modules that the build provides.
  */
-const mayImport: Readonly<Record<string, readonly string[]>> = {
+const rooms: Readonly<Record<string, readonly string[]>> = {
+  // Pure values.
   "src/errors": [],
   "src/net": [],
   "src/identity": ["src/net"],
   "src/schema": [],
-  "src/cni": ["src/schema", "src/identity", "src/errors", "src/net"],
-  "src/netlink": ["src/errors", "src/net"],
+  "src/cni": ["src/schema", "src/identity", "src/net"],
+  "src/plan": ["src/identity", "src/net", "src/node-protocol"],
+
+  // The operating system: the port `sys.ts`, QuickJS's implementation with its tools, and Node's.
   "src/host": [],
-  "src/log": ["src/errors", "src/host"],
-  "src/plan": ["src/identity", "src/errors", "src/net"],
+  "src/host/node": ["src/host"],
+  "src/log": ["src/host"],
+
+  // The kernel. The layout and the numbers of attributes are only for the codec. Others see an executor, the facts and the errors.
+  "src/netlink": ["src/netlink/codec", "src/net"],
+  "src/netlink/codec": ["src/net"],
   "src/dataplane": ["src/errors", "src/plan", "src/netlink", "src/host", "src/net"],
-  "src/store": ["src/schema", "src/identity", "src/errors", "src/host", "src/net"],
-  // Only for Node. Nothing below plugins/ may import them: no plugin talks to a cluster's datastore.
+
+  // Stored objects.
+  "src/store": ["src/schema", "src/identity", "src/errors", "src/host", "src/net", "#validators"],
+  "src/store/schemas.ts": ["src/store", "src/net"],
   "src/store/cluster": ["src/store/etcd", "src/store/kubernetes", "src/store", "src/errors"],
-  "src/store/etcd": ["src/store/cluster", "src/store", "src/errors"],
-  "src/store/kubernetes": ["src/store/cluster", "src/store", "src/identity", "src/errors", "src/net"],
-  "src/ipam": ["src/identity", "src/errors", "src/store", "src/host", "src/net"],
-  "src/endpoint": ["src/identity", "src/errors", "src/host", "src/net"],
+  "src/store/etcd": ["src/store/cluster", "src/store"],
+  "src/store/kubernetes": ["src/store/cluster", "src/store", "src/identity", "src/net"],
+  "src/ipam": ["src/identity", "src/errors", "src/store", "src/net"],
+  "src/endpoint": ["src/identity", "src/host", "src/net"],
+  "src/cluster-network": ["src/ipam", "src/identity", "src/store", "src/node-protocol", "src/net"],
+
+  // What programs of the node say to each other.
+  "src/node-protocol": ["src/identity", "src/errors", "src/host", "src/net"],
+  "src/net-protocol": ["src/plan", "src/errors", "src/net"],
+
+  // Plugins. A plugin imports another one's main.ts only, to run it in its own process; none talks to a cluster's datastore.
   "src/plugin": [
     "src/schema",
     "src/identity",
     "src/errors",
     "src/cni",
     "src/plan",
-    "src/dataplane",
+    "src/dataplane/executor.ts",
+    "src/dataplane/node-facts.ts",
     "src/endpoint",
     "src/host",
     "src/log",
     "src/net",
     "src/node-protocol",
   ],
-  "src/cli": [
-    "src/schema",
+  "src/plugin/schema.ts": ["src/plugin"],
+  "plugins/*": [
+    "plugins/*/main.ts",
     "src/identity",
     "src/errors",
-    "src/ipam",
-    "src/store",
-    "src/store/cluster",
-    "src/endpoint",
-    "src/host",
-    "src/net",
+    "src/plugin",
+    "src/plugin/schema.ts",
     "src/cni",
     "src/plan",
-    "src/plugin",
+    "src/dataplane/executor.ts",
+    "src/dataplane/node-facts.ts",
+    "src/dataplane/errors.ts",
+    "src/endpoint",
+    "src/ipam",
+    "src/store",
     "src/log",
+    "src/host",
+    "src/net",
     "src/node-protocol",
+    "#validators",
   ],
-  "src/node-protocol": ["src/identity", "src/errors", "src/net"],
-  "src/net-protocol": ["src/plan", "src/errors", "src/net"],
-  "src/tortie-net": ["src/net-protocol", "src/dataplane", "src/plugin", "src/errors", "src/host"],
-  // Only for Node, and only for itself: plugins know the agent by its protocol.
+
+  // The other programs. Of a plugin, the operator's command sees what each has under the same name: what it declares, names, understands and plans.
+  "src/tortie-net": ["src/net-protocol", "src/dataplane/node-executor.ts", "src/plugin", "src/errors", "src/host"],
   "src/agent": [
     "src/node-protocol",
     "src/net-protocol",
+    "src/cluster-network",
     "src/plan",
     "src/identity",
     "src/errors",
@@ -71,121 +91,98 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/store/cluster",
     "src/endpoint",
     "src/host",
+    "src/host/node",
     "src/net",
-    "src/plan",
-    "src/net-protocol",
     "src/plugin",
   ],
-  plugins: [
+  "src/cli": [
+    "plugins/*/descriptor.ts",
+    "plugins/*/names.ts",
+    "plugins/*/conf.ts",
+    "plugins/*/plan.ts",
+    "#plugins",
     "src/schema",
     "src/identity",
     "src/errors",
-    "src/plugin",
-    "src/cni",
-    "src/plan",
-    "src/dataplane",
-    "src/endpoint",
     "src/ipam",
     "src/store",
-    "src/log",
+    "src/store/schemas.ts",
+    "src/store/cluster",
+    "src/endpoint",
+    "src/cluster-network",
     "src/host",
+    "src/host/node",
     "src/net",
+    "src/cni",
+    "src/plan",
+    "src/plugin",
+    "src/log",
     "src/node-protocol",
   ],
 };
 
-/** The file that every directory may import. */
-const openFiles = ["src/host/sys.ts"];
-/** What the operator's command shares with the node agent: how a cluster's nodes and pools are read. */
-const sharedNetwork = /^src\/agent\/network\/network-(node|pool)\.ts$/;
-/** What the node agent shares with a plugin: the tables that both keep. */
-const sharedTables = "plugins/calico/nat-outgoing.ts";
-/** The parts of a plugin that the operator's command may import: its schema and parser, its planner, and its names on a node. */
-const configurations = /^plugins\/[^/]+\/(descriptor|schema|conf|plan|names|comment|nat-outgoing)\.ts$/;
-/** The layout and the numbers of attributes: only for the codec. */
-const codec = /^src\/netlink\/(attribute|attribute-writer|nftables\/numbers)\.ts$/;
-/** What may be imported of the dataplane: by `tortie-net`, and by everything else. */
-const faceOfDataplane = {
-  "src/tortie-net": ["src/dataplane/node-executor.ts", "src/dataplane/errors.ts"],
-  others: ["src/dataplane/executor.ts", "src/dataplane/node-facts.ts", "src/dataplane/errors.ts"],
-} as const;
-/** The only files that may import Node's or npm's modules: they never run on a node's per-pod path. */
-const offThePath =
-  /^src\/(host\/node(-programs)?\.ts|plugin\/schema\.ts|store\/schemas\.ts|store\/(cluster|etcd|kubernetes)\/|cli\/|agent\/)|^plugins\/[^/]+\/schema\.ts$/;
-/** Modules that the build provides. */
-const generated = /^#(plugins\/|validators\/|build-info)/;
+/** What runs only on Node, never per pod: it may import packages and Node's modules, and the rest may import only its types. */
+const forNode = [
+  "src/host/node",
+  "src/store/schemas.ts",
+  "src/store/cluster",
+  "src/store/etcd",
+  "src/store/kubernetes",
+  "src/plugin/schema.ts",
+  "plugins/*/schema.ts",
+  "src/agent",
+  "src/cli",
+];
 
-const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
-
-interface Import {
-  readonly file: string;
-  readonly target: string;
-  readonly typeOnly: boolean;
-  /** Imports by name. */
-  readonly names: readonly string[];
-}
-
-const imports = ["src", "plugins"].flatMap((directory) => sources(join(root, directory))).flatMap(importsOf);
+const imports = ["src", "plugins"].flatMap(sourcesIn).flatMap(importsIn);
+const internal = imports.filter(({ target }) => /^(src\/|plugins\/|#)/.test(target));
 
 describe("layers", () => {
   test("finds the sources that it judges", () => {
     expect(imports.length).toBeGreaterThan(50);
   });
 
-  test("imports go down the table only", () => {
-    expect(imports.filter(isForbidden).map(describeImport)).toEqual([]);
+  test("each source is in a room", () => {
+    expect(imports.filter(({ file }) => roomOf(file) === undefined).map(describeImport)).toEqual([]);
   });
 
-  test("nothing on the per-pod path loads a package or a module of Node", () => {
+  test("imports go down the table only", () => {
+    expect(internal.filter((one) => !isInside(one) && entriesFor(one).length === 0).map(describeImport)).toEqual([]);
+  });
+
+  test("the table allows nothing that no file does", () => {
+    const used = new Set(
+      internal.flatMap((one) => entriesFor(one).map((entry) => `${roomOf(one.file)?.name} may import ${entry}`)),
+    );
+    const allowed = Object.entries(rooms).flatMap(([room, entries]) => entries.map((to) => `${room} may import ${to}`));
+    expect(allowed.filter((one) => !used.has(one))).toEqual([]);
+  });
+
+  test("nothing on the per-pod path loads a package, a module of Node, or a file that may", () => {
     const external = imports.filter(
       ({ file, target, typeOnly }) =>
-        !target.startsWith("src/") &&
-        !target.startsWith("plugins/") &&
-        !typeOnly &&
-        !offThePath.test(file) &&
-        !generated.test(target),
+        !typeOnly && !isForNode(file) && (isForNode(target) || !/^(src\/|plugins\/|#)/.test(target)),
     );
     expect(external.map(describeImport)).toEqual([]);
   });
+});
 
-  test("nothing imports of the dataplane but an executor, the facts and the errors", () => {
-    const inside = imports.filter(({ file, target }) => {
-      const face: readonly string[] = faceOfDataplane[layerOf(file) === "src/tortie-net" ? "src/tortie-net" : "others"];
-      return target.startsWith("src/dataplane/") && !file.startsWith("src/dataplane/") && !face.includes(target);
-    });
-    expect(inside.map(describeImport)).toEqual([]);
-  });
-
+describe("dataplane", () => {
   test("the executor has four methods, and with show() five verbs", () => {
     const methods = Object.getOwnPropertyNames(Executor.prototype).filter((name) => name !== "constructor");
     expect(methods.sort()).toEqual(["apply", "diff", "list", "remove"]);
   });
 
-  test("nothing in the dataplane names a kind of link but its driver", () => {
+  test("no file names a kind of link but its driver", () => {
     const kinds = Object.keys(linkDrivers);
-    const named = sources(join(root, "src/dataplane")).flatMap((path) => {
-      const text = readFileSync(path, "utf8");
-      const isDriver = (kind: string) => path.endsWith(`/links/${kind}.ts`);
-      return kinds.filter((kind) => text.includes(`"${kind}"`) && !isDriver(kind)).map((kind) => `${path}: ${kind}`);
+    const named = sourcesIn("src/dataplane").flatMap((file) => {
+      const isDriver = (kind: string) => file.endsWith(`/links/${kind}.ts`);
+      return kinds
+        .filter((kind) => textOf(file).includes(`"${kind}"`) && !isDriver(kind))
+        .map((kind) => `${file}: ${kind}`);
     });
     expect(kinds).toContain("veth");
     expect(named).toEqual([]);
-  });
-
-  test("nothing outside src/netlink encodes or decodes attributes", () => {
-    const outside = imports.filter(({ file, target }) => codec.test(target) && !file.startsWith("src/netlink/"));
-    expect(outside.map(describeImport)).toEqual([]);
-  });
-
-  test("a plugin imports another one's main.ts only, to run it in its own process", () => {
-    const across = imports.filter(
-      ({ file, target }) =>
-        file.startsWith("plugins/") &&
-        target.startsWith("plugins/") &&
-        target.split("/")[1] !== file.split("/")[1] &&
-        !target.endsWith("/main.ts"),
-    );
-    expect(across.map(describeImport)).toEqual([]);
   });
 });
 
@@ -195,32 +192,50 @@ describe("files", () => {
   });
 
   test("export nothing that nobody imports", () => {
-    const used = new Set(
-      [...imports, ...importsOfTests()].flatMap(({ target, names }) => names.map((name) => `${target} ${name}`)),
+    const importers = ["src", "plugins", "scripts", "test", "build/plugins"].flatMap(sourcesIn).flatMap(importsIn);
+    const used = new Set(importers.flatMap(({ target, names }) => names.map((name) => `${target} ${name}`)));
+    const dead = ["src", "plugins"].flatMap(sourcesIn).flatMap((file) =>
+      exportsIn(file)
+        .filter((name) => !used.has(`${file} ${name}`) && !used.has(`${file} *`))
+        .map((name) => `${file} ${name}`),
     );
-    const isUsed = (one: string) => used.has(one) || used.has(one.replace(/ .*/, " *")) || entries.test(one);
-    const dead = everyExport().filter((one) => !isUsed(one));
     expect(dead).toEqual([]);
   });
 });
 
-/** Imports in text that becomes a program during the build: the executable's (scripts/build.ts), and the registry's (scripts/build/registry.ts). */
-const entries =
-  /^(src\/host\/quickjs\.ts quickjsSys|src\/plugin\/run\.ts runPlugin|src\/tortie-net\/main\.ts runTortieNet|plugins\/[^/]+\/(descriptor\.ts descriptor|plan\.ts planAdd))$/;
-
-function importsOfTests(): readonly Import[] {
-  return ["scripts", "test"].flatMap((directory) => sources(join(root, directory))).flatMap(importsOf);
+interface Room {
+  /** Its row. */
+  readonly name: string;
+  /** The path that the row's name matches: each plugin has its own. */
+  readonly path: string;
 }
 
-/** Functions, constants and classes: `file name`. A type may exist only for the signature of a function. */
-function everyExport(): readonly string[] {
-  return ["src", "plugins"]
-    .flatMap((directory) => sources(join(root, directory)))
-    .flatMap((path) => {
-      const text = readFileSync(path, "utf8");
-      const found = text.matchAll(/^export (?:abstract )?(?:async )?(?:function\*?|const|class) (\w+)/gm);
-      return [...found].map(([, name]) => `${relative(root, path)} ${name}`);
-    });
+function roomOf(path: string): Room | undefined {
+  const matching = Object.keys(rooms).filter((name) => isIn(path, name));
+  const name = matching.sort((one, other) => other.split("/").length - one.split("/").length)[0];
+  return name === undefined ? undefined : { name, path: path.split("/").slice(0, name.split("/").length).join("/") };
+}
+
+/** Whether a path is the named file, or in the named directory. */
+function isIn(path: string, name: string): boolean {
+  const parts = path.split("/");
+  return name.split("/").every((part, at) => part === parts[at] || (part === "*" && parts[at] !== undefined));
+}
+
+function isInside({ file, target }: Import): boolean {
+  return roomOf(file)?.path === roomOf(target)?.path;
+}
+
+/** The entries of the importing room that allow the import: the imported room, or a file of it. */
+function entriesFor(one: Import): readonly string[] {
+  const room = roomOf(one.file);
+  if (room === undefined || isInside(one)) return [];
+  const to = roomOf(one.target)?.name ?? one.target.split("/")[0];
+  return (rooms[room.name] ?? []).filter((entry) => entry === to || (entry.endsWith(".ts") && isIn(one.target, entry)));
+}
+
+function isForNode(path: string): boolean {
+  return forNode.some((name) => isIn(path, name));
 }
 
 /** Each as the files of the cycle; types count, because a reader has to follow them too. */
@@ -239,40 +254,6 @@ function circles(): readonly string[] {
   return found;
 }
 
-function isForbidden({ file, target }: Import): boolean {
-  if (!target.startsWith("src/") && !target.startsWith("plugins/")) return false;
-  const from = layerOf(file);
-  const to = layerOf(target);
-  if (from === "src/cli" && (configurations.test(target) || sharedNetwork.test(target))) return false;
-  if (from === "src/agent" && target === sharedTables) return false;
-  return from !== to && !openFiles.includes(target) && !(mayImport[from] ?? []).includes(to);
-}
-
-function layerOf(file: string): string {
-  if (file.startsWith("plugins/")) return "plugins";
-  const room = dirname(file).split("/").slice(0, 3).join("/");
-  return room in mayImport ? room : dirname(file).split("/").slice(0, 2).join("/");
-}
-
 function describeImport({ file, target }: Import): string {
   return `${file} imports ${target}`;
-}
-
-function sources(directory: string): readonly string[] {
-  return readdirSync(directory, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
-}
-
-function importsOf(path: string): readonly Import[] {
-  const file = relative(root, path);
-  const text = readFileSync(path, "utf8");
-  return [...text.matchAll(/^(?:import|export)\s+(type\s+)?(?:([^"';]*?)\sfrom\s+)?"([^"]+)";/gm)].map(
-    ([, typeOnly, clause = "", specifier = ""]) => ({
-      file,
-      target: specifier.startsWith(".") ? relative(root, resolve(dirname(path), specifier)) : specifier,
-      typeOnly: typeOnly !== undefined,
-      names: [...clause.matchAll(/(?:[{,]|^)\s*(?:type\s+)?(\w+|\*)/g)].map(([, name = ""]) => name),
-    }),
-  );
 }

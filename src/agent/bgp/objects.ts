@@ -1,8 +1,8 @@
 /** The cluster's objects as BGP sees them. */
 import type * as z from "zod";
+import { networkNodeOf } from "../../cluster-network/network-node.ts";
+import { networkPoolOf } from "../../cluster-network/network-pool.ts";
 import type { StoredObject } from "../../store/object.ts";
-import { networkNodeOf } from "../network/network-node.ts";
-import { networkPoolOf } from "../network/network-pool.ts";
 import { asNumber, bgpConfigurationSchema, bgpFilterSchema, bgpPeerSchema } from "./resources.ts";
 import type { BgpNode, BgpPool, Named } from "./snapshot.ts";
 

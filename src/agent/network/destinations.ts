@@ -7,10 +7,11 @@
  *       10.0.0.65, used by c                10.0.0.65/32 ─► c
  *     tunnel address of d outside d's blocks  its /32 ─► d
  */
+
+import { type Encapsulation, type NetworkPool, poolOf } from "../../cluster-network/network-pool.ts";
 import type { Family } from "../../net/address.ts";
 import { familyOf } from "../../net/address.ts";
 import { hostPrefix, lengthOf, maskPrefix } from "../../net/prefix.ts";
-import { type Encapsulation, type NetworkPool, poolOf } from "./network-pool.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 export interface Destination {

@@ -8,13 +8,14 @@
  * What a pod sends otherwise keeps its own address, or leaves by natOutgoing, as in Calico. All of a node's are elements of two maps: a packet costs one
  * look-up, however many there are.
  */
+
+import { routeProtocol } from "../../cluster-network/names.ts";
+import type { NetworkEndpoint } from "../../cluster-network/network-endpoint.ts";
 import { agentTables } from "../../identity/names.ts";
 import { type Family, familyOf, type TableFamily } from "../../net/address.ts";
 import { hostPrefix } from "../../net/prefix.ts";
 import type { NftElement, NftElements, NftStatement, NftTable } from "../../plan/nft.ts";
 import type { NodeResource, Scope } from "../../plan/node-plan.ts";
-import { routeProtocol } from "./names.ts";
-import type { NetworkEndpoint } from "./network-endpoint.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Trouble } from "./trouble.ts";
 

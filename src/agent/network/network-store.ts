@@ -1,13 +1,14 @@
 /** The objects of the cluster that its network depends on, followed in memory: of each only what routes need. */
+
+import { type NetworkEndpoint, networkEndpointOf } from "../../cluster-network/network-endpoint.ts";
+import { type NetworkNode, networkNodeOf } from "../../cluster-network/network-node.ts";
+import { type NetworkPool, networkPoolOf } from "../../cluster-network/network-pool.ts";
+import { type NetworkSettings, resolveSettings } from "../../cluster-network/network-settings.ts";
 import type { AsyncDatastore, Following } from "../../store/async-datastore.ts";
 import type { StoredObject } from "../../store/object.ts";
 import type { StoreError } from "../../store/store-error.ts";
 import { followKept, Kept } from "../datastore/kept.ts";
 import { type BlockFacts, blockFactsOf } from "./block-facts.ts";
-import { type NetworkEndpoint, networkEndpointOf } from "./network-endpoint.ts";
-import { type NetworkNode, networkNodeOf } from "./network-node.ts";
-import { type NetworkPool, networkPoolOf } from "./network-pool.ts";
-import { type NetworkSettings, resolveSettings } from "./network-settings.ts";
 
 export interface NetworkStoreOptions {
   readonly node: string;

@@ -9,13 +9,14 @@
  * **Nothing is planned before everything was listed once**, so that the start of an agent changes no route. While the datastore is away, the plan stays.
  */
 
-import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
+import { outgoingOf } from "../../cluster-network/outgoing.ts";
 import { CoreError } from "../../errors/core-error.ts";
 import type { Sys } from "../../host/sys.ts";
 import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
 import { addressOf } from "../../net/prefix.ts";
 import type { NetEvent, Report } from "../../net-protocol/messages.ts";
 import type { OutgoingMessage } from "../../node-protocol/messages.ts";
+import { natOutgoing } from "../../plan/nat-outgoing.ts";
 import type { NodePlan } from "../../plan/node-plan.ts";
 import { planForwarding } from "../../plugin/forwarding.ts";
 import type { AgentLog } from "../start/start-node.ts";
@@ -24,7 +25,6 @@ import { hasLink, readLocalLinks } from "./local-links.ts";
 import { writeMtu } from "./mtu-file.ts";
 import { NetProcess } from "./net-process.ts";
 import type { NetworkStore } from "./network-store.ts";
-import { outgoingOf } from "./outgoing.ts";
 import { type NetworkPlan, planNetwork } from "./plan.ts";
 import { changeBetween, type IndexedPlan, indexPlan } from "./plan-change.ts";
 import type { PluginObjects, Snapshot } from "./snapshot.ts";

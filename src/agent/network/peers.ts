@@ -1,7 +1,8 @@
 /** The other nodes as this one sees them. Nodes that claim the same addresses are named, and left out. */
+
+import type { NetworkNode } from "../../cluster-network/network-node.ts";
 import type { Family } from "../../net/address.ts";
 import { addressOf, contains, lengthOf } from "../../net/prefix.ts";
-import type { NetworkNode } from "./network-node.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Trouble } from "./trouble.ts";
 

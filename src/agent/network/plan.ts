@@ -6,13 +6,14 @@
  *     pools, settings      ──► natOutgoing                          │
  *     pods of this node    ──► floating IPs, the check of sources   ┘
  */
+
+import { type TunnelKind, tunnelMtu } from "../../cluster-network/mtu.ts";
+import { routeProtocol } from "../../cluster-network/names.ts";
 import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
 import { hostPrefix } from "../../net/prefix.ts";
 import { mainTable } from "../../plan/describe.ts";
 import type { NodePlan, NodeResource, Scope } from "../../plan/node-plan.ts";
 import { floatingScopes, planFloating } from "./floating.ts";
-import { type TunnelKind, tunnelMtu } from "./mtu.ts";
-import { routeProtocol } from "./names.ts";
 import { routesOf } from "./routes.ts";
 import { type Site, viewSite } from "./site.ts";
 import type { PluginObjects, Snapshot } from "./snapshot.ts";

@@ -7,11 +7,12 @@
  *     direct, or in the subnet     via <node address> dev <uplink> onlink
  *     another node's tunnel        dev vxlan.calico
  */
+
+import { routeProtocol } from "../../cluster-network/names.ts";
+import type { NetworkPool } from "../../cluster-network/network-pool.ts";
 import { lengthOf } from "../../net/prefix.ts";
 import type { Blackhole, Route } from "../../plan/resource.ts";
 import { type Destination, destinationsOf } from "./destinations.ts";
-import { routeProtocol } from "./names.ts";
-import type { NetworkPool } from "./network-pool.ts";
 import type { Peer } from "./peers.ts";
 import type { Site } from "./site.ts";
 import type { Snapshot } from "./snapshot.ts";

@@ -1,12 +1,13 @@
 /** The network of one address family as this node sees it: its uplink, its peers, and its tunnel devices. */
+
+import { tunnelMtu } from "../../cluster-network/mtu.ts";
+import type { NetworkNode } from "../../cluster-network/network-node.ts";
+import type { Encapsulation, NetworkPool } from "../../cluster-network/network-pool.ts";
+import { defaultVni, defaultVxlanPort, isChecksumOffloadBroken } from "../../cluster-network/network-settings.ts";
 import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
 import { needsEvaluation } from "../../ipam/model/labels.ts";
 import { type Family, familyOf } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
-import { tunnelMtu } from "./mtu.ts";
-import type { NetworkNode } from "./network-node.ts";
-import type { Encapsulation, NetworkPool } from "./network-pool.ts";
-import { defaultVni, defaultVxlanPort, isChecksumOffloadBroken } from "./network-settings.ts";
 import { type Peer, peersOf } from "./peers.ts";
 import type { LocalLink, Snapshot } from "./snapshot.ts";
 import type { Trouble } from "./trouble.ts";

@@ -1,11 +1,12 @@
 /** Everything that the network of a node depends on. The plan is a pure function of it. */
+
+import type { NetworkEndpoint } from "../../cluster-network/network-endpoint.ts";
+import type { NetworkNode } from "../../cluster-network/network-node.ts";
+import type { NetworkPool } from "../../cluster-network/network-pool.ts";
+import type { NetworkSettings } from "../../cluster-network/network-settings.ts";
 import type { NftResource } from "../../plan/nft.ts";
 import type { Sysctl } from "../../plan/resource.ts";
 import type { BlockFacts } from "./block-facts.ts";
-import type { NetworkEndpoint } from "./network-endpoint.ts";
-import type { NetworkNode } from "./network-node.ts";
-import type { NetworkPool } from "./network-pool.ts";
-import type { NetworkSettings } from "./network-settings.ts";
 
 /** An interface of this node that is up. */
 export interface LocalLink {

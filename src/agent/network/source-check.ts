@@ -7,6 +7,7 @@
  *     from its own address ──────────────────────────────┘
  */
 
+import type { NetworkEndpoint } from "../../cluster-network/network-endpoint.ts";
 import { agentTables, hostInterfacePrefix } from "../../identity/names.ts";
 import type { TableFamily } from "../../net/address.ts";
 import { type Family, familyOf } from "../../net/address.ts";
@@ -14,7 +15,6 @@ import { lengthOf } from "../../net/prefix.ts";
 import type { NftRule, NftStatement, NftTable } from "../../plan/nft.ts";
 import type { NodeResource, Scope } from "../../plan/node-plan.ts";
 import type { Sysctl } from "../../plan/resource.ts";
-import type { NetworkEndpoint } from "./network-endpoint.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 const allowed = "allowed";

@@ -8,6 +8,8 @@
  * **An address that the Node names already is kept**, unless another handle holds it or its pool is gone: other nodes send packets there. The handle and
  * the attributes are Calico's, so that a node can change between its agent and this one.
  */
+
+import { type Encapsulation, type NetworkPool, networkPoolOf } from "../../cluster-network/network-pool.ts";
 import { type AssignArgs, autoAssign } from "../../ipam/assign/assign.ts";
 import { assignAddresses } from "../../ipam/assign/explicit.ts";
 import { selects } from "../../ipam/assign/pool-selection.ts";
@@ -18,7 +20,6 @@ import { releaseByHandle } from "../../ipam/release/release.ts";
 import { canonicalAddress, type Family } from "../../net/address.ts";
 import { addressOf, contains } from "../../net/prefix.ts";
 import { list, type Transaction } from "../../store/transaction.ts";
-import { type Encapsulation, type NetworkPool, networkPoolOf } from "./network-pool.ts";
 import { namedTunnel, type TunnelField, writeTunnel } from "./tunnel-node.ts";
 
 /** A kind of tunnel device. Names and types are Calico's. */

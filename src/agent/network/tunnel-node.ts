@@ -1,8 +1,9 @@
 /** The addresses of its tunnel devices that a node publishes in its Node. */
+
+import { vxlanMacOf } from "../../cluster-network/network-node.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { maxTries, pause, read, type Transaction, update } from "../../store/transaction.ts";
-import { vxlanMacOf } from "./network-node.ts";
 
 export type TunnelField = "vxlan4" | "vxlan6" | "ipip";
 

@@ -2,6 +2,8 @@
  * Reads the agent's settings from environment variables. **Reports all errors at once**, each with its reason, and also settings that have no
  * effect: a misspelt name must not go unnoticed.
  */
+
+import type { NetworkSettings } from "../../cluster-network/network-settings.ts";
 import { CoreError } from "../../errors/core-error.ts";
 import { defaultBlockSize } from "../../ipam/model/pool.ts";
 import type { Family } from "../../net/address.ts";
@@ -9,7 +11,6 @@ import { lengthOf } from "../../net/prefix.ts";
 import { defaultSocket } from "../../node-protocol/messages.ts";
 import { type ClusterSettings, type Environment, InvalidSetting, readSettings } from "../../store/cluster/settings.ts";
 import { type Method, parseMethod } from "../address/method.ts";
-import type { NetworkSettings } from "../network/network-settings.ts";
 import { type CniKubeconfig, cniContradictions, cniKubeconfigOf } from "./cni.ts";
 import { ofFelix, ofService, refusedSettings, settingPrefix } from "./others.ts";
 import { datastoreShape, type Settings, settingsSchema } from "./schema.ts";

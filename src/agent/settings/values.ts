@@ -1,12 +1,12 @@
 /** The types of settings, as zod types of an environment variable's text. Messages name the expected value. */
 import * as z from "zod";
+import { interfaceFilter, portRange } from "../../cluster-network/network-settings.ts";
 import { InvalidRequest } from "../../ipam/invalid-request.ts";
 import { parseSelector } from "../../ipam/model/selector.ts";
 import { canonicalAddress, type Family, familyOf } from "../../net/address.ts";
 import { isDnsSubdomain } from "../../net/dns-name.ts";
 import { canonicalPrefix, maskPrefix } from "../../net/prefix.ts";
 import { type Method, parseMethod } from "../address/method.ts";
-import { interfaceFilter, portRange } from "../network/network-settings.ts";
 
 export const text = z.string();
 export const nodeName = z.string().refine(isDnsSubdomain, 'lower-case letters, digits, "-" and "."');

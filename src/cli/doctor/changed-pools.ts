@@ -1,7 +1,7 @@
 /** Pools that an administrator changed after the last ADD: the shared tables still contain the earlier ones, which harms no pod. */
 
-import { natTable } from "../../../plugins/calico/names.ts";
-import { poolsDigest } from "../../../plugins/calico/nat-outgoing.ts";
+import { natTable } from "../../identity/names.ts";
+import { poolsDigest } from "../../plan/nat-outgoing.ts";
 import type { NftElements } from "../../plan/nft.ts";
 import type { Note } from "./finding.ts";
 import type { FirewallFacts, NftTable } from "./firewall.ts";

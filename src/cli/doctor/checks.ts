@@ -1,7 +1,7 @@
 /** Runs CHECK of every existing attachment, for each plugin of its chain: the plugins themselves report the differences. */
 
-import { natTable } from "../../../plugins/calico/names.ts";
 import { code } from "../../cni/error.ts";
+import { natTable } from "../../identity/names.ts";
 import type { Family } from "../../net/address.ts";
 import { nftCommands } from "../../plan/show-nft.ts";
 import type { ReportedDifference } from "../../plugin/differences.ts";

@@ -1,8 +1,7 @@
 /** Port mappings in nf_tables and in iptables, by owner. */
 
 import { descriptors } from "#plugins/descriptors";
-import { attachmentOfRule } from "../../../plugins/portmap/comment.ts";
-import { iptablesLock } from "../../../plugins/portmap/names.ts";
+import { attachmentOfRule, iptablesLock } from "../../../plugins/portmap/names.ts";
 import { isErrno } from "../../host/sys.ts";
 import type { Attachment } from "../../identity/attachment.ts";
 import type { TableFamily } from "../../net/address.ts";

@@ -1,7 +1,8 @@
 /** Kernel objects without an attachment: unused tables, elements that no index lists, limits without an owner. */
+
 import { descriptors } from "#plugins/descriptors";
-import { natTable } from "../../../plugins/calico/names.ts";
 import { portmapTable } from "../../../plugins/portmap/names.ts";
+import { natTable } from "../../identity/names.ts";
 import type { AttachmentContext } from "./attachments.ts";
 import { isAlive, isBusy, nameOfTrace, subjectOf } from "./attachments.ts";
 import type { Tools } from "./chain.ts";

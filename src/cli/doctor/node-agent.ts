@@ -1,8 +1,9 @@
 /** The node agent and what it knows, for the attachments whose datastore is a cluster's. */
-import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
+
 import type { Pool } from "../../ipam/model/pool.ts";
 import { type OutgoingMessage, spoolDirectory } from "../../node-protocol/messages.ts";
 import { spoolFiles } from "../../node-protocol/spool.ts";
+import { natOutgoing } from "../../plan/nat-outgoing.ts";
 import type { NftResource } from "../../plan/nft.ts";
 import { ask, type ClusterNat, clusterNat, usesAgent } from "../../plugin/node-agent.ts";
 import type { Cli } from "../cli.ts";

@@ -7,8 +7,8 @@
  *
  * Each fact is what the kernel or the datastore says; `undefined` is what could not be read, and is never reported as well.
  */
-import type { NetworkNode } from "../../agent/network/network-node.ts";
-import type { NetworkPool } from "../../agent/network/network-pool.ts";
+import type { NetworkNode } from "../../cluster-network/network-node.ts";
+import type { NetworkPool } from "../../cluster-network/network-pool.ts";
 import type { Family } from "../../net/address.ts";
 import type { BaseChain } from "../doctor/reach/filter.ts";
 

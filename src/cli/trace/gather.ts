@@ -1,8 +1,7 @@
 /** Reads the facts of a packet's way from this node's tables and the datastore. Changes nothing and sends no packet. */
 import * as z from "zod";
-import { natTable } from "../../../plugins/calico/names.ts";
 import { listEndpoints } from "../../endpoint/endpoint.ts";
-import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
+import { ipipDevice, natTable, vxlanDevices } from "../../identity/names.ts";
 import { canonicalAddress, type Family, familyOf, type TableFamily, tableFamilyOf } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
 import type { Cli } from "../cli.ts";

@@ -1,6 +1,7 @@
 /** The steps on this node: the host interface, forwarding, the firewall, natOutgoing, and the way back. */
-import { natTable } from "../../../plugins/calico/names.ts";
-import { poolOf } from "../../agent/network/network-pool.ts";
+
+import { poolOf } from "../../cluster-network/network-pool.ts";
+import { natTable } from "../../identity/names.ts";
 import { addressBytes } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
 import { plural } from "../doctor/plural.ts";

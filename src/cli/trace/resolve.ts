@@ -1,6 +1,6 @@
 /** Resolves the words of the command line: the sender among the pods of this node, the target among pods, nodes and addresses. */
-import { type NetworkNode, networkNodeOf } from "../../agent/network/network-node.ts";
-import { type NetworkPool, networkPoolOf } from "../../agent/network/network-pool.ts";
+import { type NetworkNode, networkNodeOf } from "../../cluster-network/network-node.ts";
+import { type NetworkPool, networkPoolOf } from "../../cluster-network/network-pool.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import { nodeOfAffinity } from "../../ipam/model/affinity.ts";
 import { attributeAt, type Block, isBlock } from "../../ipam/model/block.ts";

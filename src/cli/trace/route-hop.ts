@@ -1,5 +1,5 @@
 /** The route by which the packet leaves, and whether it is the one that the datastore asks for. */
-import { type Encapsulation, poolOf } from "../../agent/network/network-pool.ts";
+import { type Encapsulation, poolOf } from "../../cluster-network/network-pool.ts";
 import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
 import { addressOf, contains } from "../../net/prefix.ts";
 import type { Holder, Lookup, Target, TraceFacts } from "./facts.ts";

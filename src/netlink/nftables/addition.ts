@@ -1,8 +1,6 @@
 /** Decodes what a request of a transaction adds, so that an error can name it. */
 import type { TableFamily } from "../../net/address.ts";
-import { listAttributes, readAttributes, stringOf } from "../attribute.ts";
-import { familyOfNumber } from "../family.ts";
-import type { Request } from "../message.ts";
+import { listAttributes, readAttributes, stringOf } from "../codec/attribute.ts";
 import {
   NFT_MSG_NEWCHAIN,
   NFT_MSG_NEWRULE,
@@ -11,7 +9,9 @@ import {
   NFTA_RULE_TABLE,
   NFTA_SET_NAME,
   nfHeaderLength,
-} from "./numbers.ts";
+} from "../codec/nft-numbers.ts";
+import { familyOfNumber } from "../family.ts";
+import type { Request } from "../message.ts";
 import { readChain, readRule } from "./read.ts";
 
 interface Addition {

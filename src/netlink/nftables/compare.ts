@@ -1,6 +1,6 @@
 /** Compares the expressions of a rule with those that the kernel returns. */
-import { align, littleEndian, NLA_F_NESTED, viewOf } from "../attribute.ts";
-import { AttributeWriter } from "../attribute-writer.ts";
+import { align, littleEndian, NLA_F_NESTED, viewOf } from "../codec/attribute.ts";
+import { AttributeWriter } from "../codec/attribute-writer.ts";
 import { type Expression, writeExpressions } from "./expression.ts";
 
 /**

@@ -1,10 +1,6 @@
 /** Elements of nf_tables' sets and maps: adding, removing and requesting them (linux/netfilter/nf_tables.h). */
 import { encodeUtf8 } from "../../net/text.ts";
-import type { AttributeWriter } from "../attribute-writer.ts";
-import { addressFamily } from "../family.ts";
-import { NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from "../message.ts";
-import { writeJump, writeValue } from "./expression.ts";
-import { type InTable, inSet, userData } from "./nftables.ts";
+import type { AttributeWriter } from "../codec/attribute-writer.ts";
 import {
   NFT_MSG_DELSETELEM,
   NFT_MSG_GETSETELEM,
@@ -17,7 +13,11 @@ import {
   NFTA_SET_ELEM_LIST_ELEMENTS,
   NFTA_SET_ELEM_USERDATA,
   plainComment,
-} from "./numbers.ts";
+} from "../codec/nft-numbers.ts";
+import { addressFamily } from "../family.ts";
+import { NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from "../message.ts";
+import { writeJump, writeValue } from "./expression.ts";
+import { type InTable, inSet, userData } from "./nftables.ts";
 
 /** An element in register bytes. */
 export interface SetElement {

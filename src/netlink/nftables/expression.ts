@@ -8,8 +8,8 @@
  * missing.
  */
 import type { TableFamily } from "../../net/address.ts";
-import { littleEndian } from "../attribute.ts";
-import type { AttributeWriter } from "../attribute-writer.ts";
+import { littleEndian } from "../codec/attribute.ts";
+import type { AttributeWriter } from "../codec/attribute-writer.ts";
 import { addressFamily } from "../family.ts";
 
 /** The verdict's register, two of 16 bytes, and those of 4 bytes in the same storage. */

@@ -11,10 +11,7 @@
 
 import type { TableFamily } from "../../net/address.ts";
 import { encodeUtf8 } from "../../net/text.ts";
-import { AttributeWriter } from "../attribute-writer.ts";
-import { addressFamily } from "../family.ts";
-import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from "../message.ts";
-import { type Expression, writeExpressions } from "./expression.ts";
+import { AttributeWriter } from "../codec/attribute-writer.ts";
 import {
   AF_UNSPEC,
   hooks,
@@ -66,7 +63,10 @@ import {
   setComment,
   setDataByteOrder,
   setKeyByteOrder,
-} from "./numbers.ts";
+} from "../codec/nft-numbers.ts";
+import { addressFamily } from "../family.ts";
+import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from "../message.ts";
+import { type Expression, writeExpressions } from "./expression.ts";
 import { byteOrder, type DataType, dataTypeId, typeId, typeLength } from "./type.ts";
 
 /** The object of a request. */

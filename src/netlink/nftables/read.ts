@@ -1,7 +1,5 @@
 /** Decodes nf_tables' answers. */
-import { type Attributes, be32Of, listAttributes, readAttributes, stringOf } from "../attribute.ts";
-import type { Reply } from "../message.ts";
-import type { SetElement } from "./elements.ts";
+import { type Attributes, be32Of, listAttributes, readAttributes, stringOf } from "../codec/attribute.ts";
 import {
   hooks,
   NFT_SET_ELEM_INTERVAL_END,
@@ -32,7 +30,9 @@ import {
   nfHeaderLength,
   plainComment,
   setComment,
-} from "./numbers.ts";
+} from "../codec/nft-numbers.ts";
+import type { Reply } from "../message.ts";
+import type { SetElement } from "./elements.ts";
 
 export function readGeneration(reply: Reply): number {
   return numberOf(attributesOf(reply).get(NFTA_GEN_ID));

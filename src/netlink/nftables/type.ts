@@ -5,8 +5,8 @@
  * In a concatenation each field takes a whole number of 4-byte registers, and the type number joins those of the fields, 6 bits each.
  */
 import { addressBytes, formatAddress } from "../../net/address.ts";
-import { littleEndian, MalformedError } from "../attribute.ts";
-import { NFT_DATA_VERDICT } from "./numbers.ts";
+import { littleEndian, MalformedError } from "../codec/attribute.ts";
+import { NFT_DATA_VERDICT } from "../codec/nft-numbers.ts";
 
 export type DataType = "ipv4_addr" | "ipv6_addr" | "inet_proto" | "inet_service" | "mark";
 

@@ -3,7 +3,7 @@
  * answer was made up, a DEL on an honest kernel removes everything that was left.
  */
 import type { NetlinkSocket, Sys } from "../../../src/host/sys.ts";
-import { littleEndian, viewOf } from "../../../src/netlink/attribute.ts";
+import { littleEndian, viewOf } from "../../../src/netlink/codec/attribute.ts";
 import { NLM_F_DUMP_INTR } from "../../../src/netlink/message.ts";
 import { sysError } from "../../lib/fake/errno.ts";
 import { FakeNode } from "../../lib/fake/node.ts";

@@ -1,6 +1,6 @@
 /** Passes a datagram to each decoder of `src/netlink`: a value or a `MalformedError`. The first byte selects the decoder. */
 import { readAddress } from "../../../src/netlink/address.ts";
-import { listAttributes, MalformedError, readAttributes } from "../../../src/netlink/attribute.ts";
+import { listAttributes, MalformedError, readAttributes } from "../../../src/netlink/codec/attribute.ts";
 import { deleteFlow, matchesFlow, readFlow } from "../../../src/netlink/conntrack.ts";
 import { readFilter } from "../../../src/netlink/filter.ts";
 import { readLink } from "../../../src/netlink/link.ts";

@@ -4,7 +4,7 @@
  *
  * The addresses are those of `recorded-cluster.ts`, the uplink is the fabric's. IPv6 is the recorded state with mapped addresses, on `vxlan-v6.calico`.
  */
-import { vxlanMacOf } from "../../../src/agent/network/network-node.ts";
+import { vxlanMacOf } from "../../../src/cluster-network/network-node.ts";
 import { vxlanDevices } from "../../../src/identity/names.ts";
 import { uplink as recordedUplink, recordingOf, section } from "../../unit/agent/network/felix-recording.ts";
 import type { Fabric } from "./fabric.ts";

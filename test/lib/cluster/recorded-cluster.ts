@@ -10,7 +10,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { vxlanMacOf } from "../../../src/agent/network/network-node.ts";
+import { vxlanMacOf } from "../../../src/cluster-network/network-node.ts";
 import { parseJson, stringifyJson } from "../../../src/store/json.ts";
 import { root } from "../suite.ts";
 

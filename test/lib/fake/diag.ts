@@ -1,6 +1,6 @@
 /** A model of sock_diag: the listening sockets of a network namespace. It reads and writes the kernel's bytes. */
 import { addressBytes } from "../../../src/net/address.ts";
-import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+import { AttributeWriter } from "../../../src/netlink/codec/attribute-writer.ts";
 import { decodeDatagram, encodeDatagram, NLMSG_DONE } from "../../../src/netlink/message.ts";
 
 export interface FakeListener {

@@ -3,8 +3,8 @@
  *
  * Strict means: it refuses what the kernel refuses, with the kernel's errno and, where tests look at it, its text.
  */
-import { littleEndian } from "../../../src/netlink/attribute.ts";
-import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+import { littleEndian } from "../../../src/netlink/codec/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/codec/attribute-writer.ts";
 import {
   decodeDatagram,
   NLM_F_ACK,

@@ -11,8 +11,9 @@ import {
   readAttributes,
   stringOf,
   u32Of,
-} from "../../../src/netlink/attribute.ts";
-import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+} from "../../../src/netlink/codec/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/codec/attribute-writer.ts";
+import * as nf from "../../../src/netlink/codec/nft-numbers.ts";
 import {
   decodeDatagram,
   encodeDatagram,
@@ -24,7 +25,6 @@ import {
   type Reply,
 } from "../../../src/netlink/message.ts";
 import { newChain, newTable } from "../../../src/netlink/nftables/nftables.ts";
-import * as nf from "../../../src/netlink/nftables/numbers.ts";
 import { readSet, type SetEntry } from "../../../src/netlink/nftables/read.ts";
 import { type DataType, decodeFields } from "../../../src/netlink/nftables/type.ts";
 

@@ -9,8 +9,8 @@ import {
   IFA_FLAGS,
   IFA_LOCAL,
 } from "../../../src/netlink/address.ts";
-import { i32Of, readAttributes, u8Of, u16Of, u32Of } from "../../../src/netlink/attribute.ts";
-import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+import { i32Of, readAttributes, u8Of, u16Of, u32Of } from "../../../src/netlink/codec/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/codec/attribute-writer.ts";
 import { addressFamily } from "../../../src/netlink/family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply } from "../../../src/netlink/message.ts";
 import { NDA_DST, NDA_LLADDR, NUD_PERMANENT, neighbourHeaderLength } from "../../../src/netlink/neighbour.ts";

@@ -1,8 +1,8 @@
 /** RTM_NEWLINK, RTM_SETLINK, RTM_DELLINK, RTM_GETLINK of the fake kernel. */
 import { interfaceNameFault } from "../../../src/net/interface-name.ts";
 import { formatMac, parseMac } from "../../../src/net/mac.ts";
-import { type Attributes, i32Of, readAttributes, stringOf, u32Of } from "../../../src/netlink/attribute.ts";
-import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+import { type Attributes, i32Of, readAttributes, stringOf, u32Of } from "../../../src/netlink/codec/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/codec/attribute-writer.ts";
 import * as link from "../../../src/netlink/link.ts";
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Reply } from "../../../src/netlink/message.ts";
 import { RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK } from "../../../src/netlink/rtnetlink.ts";

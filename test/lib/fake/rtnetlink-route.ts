@@ -2,8 +2,8 @@
 
 import { addressBytes, type Family, familyOf, formatAddress } from "../../../src/net/address.ts";
 import { addressOf, contains, lengthOf, maskPrefix } from "../../../src/net/prefix.ts";
-import { readAttributes, u8Of, u32Of } from "../../../src/netlink/attribute.ts";
-import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+import { readAttributes, u8Of, u32Of } from "../../../src/netlink/codec/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/codec/attribute-writer.ts";
 import { addressFamily } from "../../../src/netlink/family.ts";
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, type Reply } from "../../../src/netlink/message.ts";
 import * as route from "../../../src/netlink/route.ts";

@@ -2,8 +2,8 @@
 
 import { addressBytes } from "../../../src/net/address.ts";
 import { addressOf, lengthOf } from "../../../src/net/prefix.ts";
-import { u8Of } from "../../../src/netlink/attribute.ts";
-import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+import { u8Of } from "../../../src/netlink/codec/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/codec/attribute-writer.ts";
 import { addressFamily } from "../../../src/netlink/family.ts";
 import { NLM_F_EXCL, type Reply } from "../../../src/netlink/message.ts";
 import { RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE } from "../../../src/netlink/rtnetlink.ts";

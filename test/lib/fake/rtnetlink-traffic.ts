@@ -1,6 +1,6 @@
 /** Queueing disciplines and filters of the fake kernel. */
-import { i32Of, readAttributes, stringOf, u32Of } from "../../../src/netlink/attribute.ts";
-import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+import { i32Of, readAttributes, stringOf, u32Of } from "../../../src/netlink/codec/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/codec/attribute-writer.ts";
 import * as filter from "../../../src/netlink/filter.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply } from "../../../src/netlink/message.ts";
 import * as qdisc from "../../../src/netlink/qdisc.ts";

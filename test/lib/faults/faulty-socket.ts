@@ -4,10 +4,10 @@
  * order.
  */
 import type { NetlinkSocket } from "../../../src/host/sys.ts";
-import { littleEndian, viewOf } from "../../../src/netlink/attribute.ts";
+import { littleEndian, viewOf } from "../../../src/netlink/codec/attribute.ts";
+import { NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END } from "../../../src/netlink/codec/nft-numbers.ts";
 import { errnoOf } from "../../../src/netlink/errno.ts";
 import { NLM_F_ACK, NLM_F_DUMP, NLMSG_ERROR, NLMSG_NOOP } from "../../../src/netlink/message.ts";
-import { NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END } from "../../../src/netlink/nftables/numbers.ts";
 import type { Faults, Step } from "./fault.ts";
 
 const batchEnds: readonly number[] = [NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END];

@@ -1,6 +1,6 @@
 /** The state of a node with its addresses: a snapshot, and a line for each assigned address. */
 import { redirectedSys } from "../../../src/cli/node/redirected-sys.ts";
-import { nodeSys } from "../../../src/host/node.ts";
+import { nodeSys } from "../../../src/host/node/node.ts";
 import { runDir, stateDir } from "../../../src/identity/names.ts";
 import { attributeAt, decodeBlock } from "../../../src/ipam/model/block.ts";
 import { blockAddress } from "../../../src/ipam/model/ordinal.ts";

@@ -7,7 +7,7 @@ import { readAgentSettings } from "../../../src/agent/settings/read.ts";
 import { keepNode } from "../../../src/agent/start/node-object.ts";
 import { determineNodename, writeNodename } from "../../../src/agent/start/nodename.ts";
 import { type StartContext, startNode, waitForDatastore } from "../../../src/agent/start/start-node.ts";
-import { nodeSys } from "../../../src/host/node.ts";
+import { nodeSys } from "../../../src/host/node/node.ts";
 import type { StoredObject } from "../../../src/store/object.ts";
 import { type MemoryDatastore, memoryDatastore } from "./memory-datastore.ts";
 

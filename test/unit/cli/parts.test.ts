@@ -6,7 +6,7 @@ import { formatDocument, parseDocuments } from "../../../src/cli/resources/docum
 import { stderrProgress } from "../../../src/cli/ui/progress.ts";
 import { borderless, renderBoxed } from "../../../src/cli/ui/table.ts";
 import { terminalOf } from "../../../src/cli/ui/terminal.ts";
-import { nodeSys } from "../../../src/host/node.ts";
+import { nodeSys } from "../../../src/host/node/node.ts";
 import { bigIntToAddress } from "../../../src/net/address.ts";
 import { contains, maskPrefix } from "../../../src/net/prefix.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { NetlinkConnection } from "../../../src/dataplane/connection.ts";
-import { littleEndian } from "../../../src/netlink/attribute.ts";
-import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+import { littleEndian } from "../../../src/netlink/codec/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/codec/attribute-writer.ts";
 import { NLM_F_ACK, NLM_F_DUMP } from "../../../src/netlink/message.ts";
 import { sysError } from "../../lib/fake/errno.ts";
 import { refusalOf } from "./scene.ts";

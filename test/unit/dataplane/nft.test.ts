@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
 import { maxTargetLength, tableOf } from "../../../plugins/portmap/tables.ts";
 import { NftConflict } from "../../../src/dataplane/errors.ts";
 import { applyNft } from "../../../src/dataplane/nftables/apply.ts";
@@ -9,6 +8,7 @@ import { NftSession } from "../../../src/dataplane/nftables/session.ts";
 import type { NetlinkProtocol, Sys } from "../../../src/host/sys.ts";
 import { tableFamilies } from "../../../src/net/address.ts";
 import { deleteElements } from "../../../src/netlink/nftables/elements.ts";
+import { natOutgoing } from "../../../src/plan/nat-outgoing.ts";
 import type { NftElements, NftResource, NftTable } from "../../../src/plan/nft.ts";
 import { FakeNft } from "../../lib/fake/nft.ts";
 import { nftSys } from "../../lib/fake/nft-sys.ts";

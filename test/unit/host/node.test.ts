@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { nodeSys } from "../../../src/host/node.ts";
+import { nodeSys } from "../../../src/host/node/node.ts";
 import { sysCases } from "../../lib/programs/sys-cases.ts";
 
 test.each(sysCases)("on Node, $name", ({ run }) => {

@@ -12,8 +12,8 @@ import {
   u16Of,
   u32Of,
   u64Of,
-} from "../../../src/netlink/attribute.ts";
-import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+} from "../../../src/netlink/codec/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/codec/attribute-writer.ts";
 import { hex, unhex } from "./hex.ts";
 
 describe("AttributeWriter", () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { MalformedError } from "../../../src/netlink/attribute.ts";
+import { MalformedError } from "../../../src/netlink/codec/attribute.ts";
 import { decodeAck, decodeDatagram, encodeDatagram, NLM_F_ACK, type Reply } from "../../../src/netlink/message.ts";
 import { hex, unhex } from "./hex.ts";
 

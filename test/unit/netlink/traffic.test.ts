@@ -1,6 +1,6 @@
 /** Reports of the kernel (Linux 6.18), decoded by the codec. */
 import { expect, test } from "vitest";
-import { MalformedError } from "../../../src/netlink/attribute.ts";
+import { MalformedError } from "../../../src/netlink/codec/attribute.ts";
 import { readFilter } from "../../../src/netlink/filter.ts";
 import type { Reply } from "../../../src/netlink/message.ts";
 import { readQdisc, TC_H_INGRESS, TC_H_ROOT } from "../../../src/netlink/qdisc.ts";

@@ -12,19 +12,36 @@ import { FakeNode } from "../../lib/fake/node.ts";
 
 const attachment = { network: "net1", containerId: "c1", ifname: "eth0" };
 
+const { attachmentOfRule, portmapComment, portmapCommentPrefix, ...namesOfPortmapObjects } = namesOfPortmap;
+
 test("persistent names are unchanged, so that an upgrade finds and removes objects of an older release", () => {
   expect({
     ...names,
     ...namesOfCalico,
-    ...namesOfPortmap,
+    ...namesOfPortmapObjects,
     guardComment,
     owner: ownerOf(attachment),
     key: attachmentKey(attachment),
     ownerSet: ownerSetPrefix,
+    comments: [
+      portmapComment(attachment),
+      portmapComment({ ...attachment, ifname: "net1" }),
+      portmapCommentPrefix("net1"),
+    ],
     ifb: ifbName(attachment),
     table: tableOf("net1"),
     iptables: [dnatChain, markChain, masqueradeChain],
   }).toMatchSnapshot();
+});
+
+test("attachmentOfRule() reads the owner of a rule that iptables-save prints", () => {
+  for (const ifname of ["eth0", "net1"]) {
+    const one = { ...attachment, ifname };
+    const printed = portmapComment(one).replaceAll('"', '\\"');
+    expect(printed.startsWith(portmapCommentPrefix("net1").slice(1))).toBe(true);
+    expect(attachmentOfRule(`-A CNI-HOSTPORT-DNAT -m comment --comment "${printed}" -j CNI-DN-1`)).toEqual(one);
+  }
+  expect(attachmentOfRule("-A POSTROUTING -j MASQUERADE")).toBeUndefined();
 });
 
 test("files and tables keep their places", () => {

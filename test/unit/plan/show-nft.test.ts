@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
 import { parseConf } from "../../../plugins/portmap/conf.ts";
 import { mappedPorts } from "../../../plugins/portmap/mapped.ts";
+import { natOutgoing } from "../../../src/plan/nat-outgoing.ts";
 import { showNft } from "../../../src/plan/show-nft.ts";
 
 const owner = "tortie:net1/c1/eth0";

@@ -1,11 +1,11 @@
 /** Clusters for tests of the network's plan, as the datastore's objects. */
 
 import { type BlockFacts, blockFactsOf } from "../../../../src/agent/network/block-facts.ts";
-import type { NetworkEndpoint } from "../../../../src/agent/network/network-endpoint.ts";
-import { networkNodeOf } from "../../../../src/agent/network/network-node.ts";
-import { networkPoolOf } from "../../../../src/agent/network/network-pool.ts";
 import { planNetwork } from "../../../../src/agent/network/plan.ts";
 import type { LocalLink, Snapshot } from "../../../../src/agent/network/snapshot.ts";
+import type { NetworkEndpoint } from "../../../../src/cluster-network/network-endpoint.ts";
+import { networkNodeOf } from "../../../../src/cluster-network/network-node.ts";
+import { networkPoolOf } from "../../../../src/cluster-network/network-pool.ts";
 import type { Kind, StoredObject } from "../../../../src/store/object.ts";
 
 export function object(kind: Kind, name: string, spec: object): StoredObject {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { planFloating } from "../../../../src/agent/network/floating.ts";
-import type { NetworkEndpoint } from "../../../../src/agent/network/network-endpoint.ts";
 import type { Snapshot } from "../../../../src/agent/network/snapshot.ts";
+import type { NetworkEndpoint } from "../../../../src/cluster-network/network-endpoint.ts";
 import type { NftResource } from "../../../../src/plan/nft.ts";
 import { nftCommands } from "../../../../src/plan/show-nft.ts";
 import { block, object, planned, snapshotOf, web } from "./cluster.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { networkPoolOf } from "../../../../src/agent/network/network-pool.ts";
 import { planSourceCheck, sourceScopes } from "../../../../src/agent/network/source-check.ts";
+import { networkPoolOf } from "../../../../src/cluster-network/network-pool.ts";
 import type { NftResource } from "../../../../src/plan/nft.ts";
 import { nftCommands } from "../../../../src/plan/show-nft.ts";
 import { object } from "./cluster.ts";

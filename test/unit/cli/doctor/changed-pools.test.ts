@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { poolsDigest } from "../../../../plugins/calico/nat-outgoing.ts";
 import { notesOfChangedPools } from "../../../../src/cli/doctor/changed-pools.ts";
 import type { FirewallFacts } from "../../../../src/cli/doctor/firewall.ts";
+import { poolsDigest } from "../../../../src/plan/nat-outgoing.ts";
 
 /** The shared table after an ADD with a foreign IPAM plugin, on a node that never had a pool. */
 const digestAlone = {

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { networkNodeOf } from "../../../../src/agent/network/network-node.ts";
-import { networkPoolOf } from "../../../../src/agent/network/network-pool.ts";
 import type { Link, TraceFacts } from "../../../../src/cli/trace/facts.ts";
 import { hopsOf } from "../../../../src/cli/trace/hops.ts";
 import { aimAt, type Known, localPods, senderOf, targetAt } from "../../../../src/cli/trace/resolve.ts";
 import { svgOf } from "../../../../src/cli/trace/svg.ts";
 import { conclusion, firstWrong } from "../../../../src/cli/trace/text.ts";
+import { networkNodeOf } from "../../../../src/cluster-network/network-node.ts";
+import { networkPoolOf } from "../../../../src/cluster-network/network-pool.ts";
 import type { Block } from "../../../../src/ipam/model/block.ts";
 
 const stored = (kind: "IPPool" | "Node", name: string, spec: object) =>

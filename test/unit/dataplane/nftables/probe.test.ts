@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { natTables } from "../../../../plugins/calico/nat-outgoing.ts";
 import { maxTargetLength, tables } from "../../../../plugins/portmap/tables.ts";
 import { applyNft } from "../../../../src/dataplane/nftables/apply.ts";
 import { probeNft } from "../../../../src/dataplane/nftables/probe.ts";
+import { natTables } from "../../../../src/plan/nat-outgoing.ts";
 import { FakeNft } from "../../../lib/fake/nft.ts";
 import { nftSys } from "../../../lib/fake/nft-sys.ts";
 

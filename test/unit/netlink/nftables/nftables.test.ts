@@ -1,6 +1,6 @@
 /** The bytes of nf_tables' rules, which must be those that even the oldest supported kernel stores completely (Linux 4.19). */
 import { expect, test } from "vitest";
-import { AttributeWriter } from "../../../../src/netlink/attribute-writer.ts";
+import { AttributeWriter } from "../../../../src/netlink/codec/attribute-writer.ts";
 import { type Expression, hostWord, writeExpressions } from "../../../../src/netlink/nftables/expression.ts";
 import { hex } from "../hex.ts";
 

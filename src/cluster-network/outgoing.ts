@@ -1,10 +1,16 @@
 /** How packets from pools with natOutgoing leave the nodes of the cluster, apart from Calico's defaults. */
-import { addressOf } from "../../net/prefix.ts";
-import type { OutgoingMessage } from "../../node-protocol/messages.ts";
-import type { Snapshot } from "./snapshot.ts";
+import { addressOf } from "../net/prefix.ts";
+import type { OutgoingMessage } from "../node-protocol/messages.ts";
+import type { NetworkNode } from "./network-node.ts";
+import type { NetworkSettings } from "./network-settings.ts";
+
+interface Cluster {
+  readonly settings: NetworkSettings;
+  readonly nodes: ReadonlyMap<string, NetworkNode>;
+}
 
 /** `undefined`: masquerade all of them, as without a cluster. The exclusions are sorted. */
-export function outgoingOf({ settings, nodes }: Pick<Snapshot, "settings" | "nodes">): OutgoingMessage | undefined {
+export function outgoingOf({ settings, nodes }: Cluster): OutgoingMessage | undefined {
   const { natOutgoingExclusions, natPortRange, natOutgoingAddress, iptablesNATOutgoingInterfaceFilter } = settings;
   const addresses = [...nodes.values()].flatMap((node) => Object.values(node.addresses).map(addressOf));
   const outgoing = {

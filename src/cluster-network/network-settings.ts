@@ -2,8 +2,8 @@
  * Settings of the network between nodes, in Calico's order: the agent's own (`FELIX_…`), the FelixConfiguration of the node (`node.<name>`), the one of the
  * cluster (`default`).
  */
-import { canonicalAddress } from "../../net/address.ts";
-import type { StoredObject } from "../../store/object.ts";
+import { canonicalAddress } from "../net/address.ts";
+import type { StoredObject } from "../store/object.ts";
 
 /** What each level may set; `undefined`: the next one decides. An MTU of 0 counts as not set. */
 export interface NetworkSettings {

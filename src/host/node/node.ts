@@ -9,8 +9,8 @@ import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
-import { exchange, failure, run } from "./node-programs.ts";
-import { type FileLock, type FileStat, isErrno, type Sys } from "./sys.ts";
+import { type FileLock, type FileStat, isErrno, type Sys } from "../sys.ts";
+import { exchange, failure, run } from "./programs.ts";
 
 const readLimit = 64 * 1024 * 1024;
 

@@ -2,10 +2,10 @@
  * What a pod's WorkloadEndpoint asks of its node's network: floating IPs and sources beside its addresses. In Kubernetes the pod's annotations say it, which Calico's
  * agent also reads again whenever the pod changes.
  */
-import { annotationPrefix } from "../../identity/pod.ts";
-import { canonicalAddress, familyOf } from "../../net/address.ts";
-import { addressOf, canonicalPrefix, maskPrefix } from "../../net/prefix.ts";
-import type { StoredObject } from "../../store/object.ts";
+import { annotationPrefix } from "../identity/pod.ts";
+import { canonicalAddress, familyOf } from "../net/address.ts";
+import { addressOf, canonicalPrefix, maskPrefix } from "../net/prefix.ts";
+import type { StoredObject } from "../store/object.ts";
 
 export interface NetworkEndpoint {
   /** `namespace/pod`, or what the endpoint is called otherwise. */

@@ -1,5 +1,5 @@
 /** Writes netlink attributes (drawn in `attribute.ts`) into a growing array of words. */
-import { encodeUtf8 } from "../net/text.ts";
+import { encodeUtf8 } from "../../net/text.ts";
 import { headerLength, i32Of, MalformedError, NLA_F_NESTED, typeMask } from "./attribute.ts";
 
 const initialWords = 48;

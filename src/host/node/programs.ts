@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
-import type { RunOptions, RunResult } from "./sys.ts";
+import type { RunOptions, RunResult } from "../sys.ts";
 
 const outputLimit = 64 * 1024 * 1024;
 

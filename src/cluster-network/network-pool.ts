@@ -1,8 +1,8 @@
 /** A pool with what the network between nodes needs to know of it: how packets to its addresses travel. */
-import { decodePool, type Pool } from "../../ipam/model/pool.ts";
-import { contains, lengthOf } from "../../net/prefix.ts";
-import type { StoredObject } from "../../store/object.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { decodePool, type Pool } from "../ipam/model/pool.ts";
+import { contains, lengthOf } from "../net/prefix.ts";
+import type { StoredObject } from "../store/object.ts";
+import { StoreError } from "../store/store-error.ts";
 
 /** The header that carries a packet to another node; `none`: the packet itself is sent to the node. */
 export type Encapsulation = "vxlan" | "ipip" | "none";

@@ -1,9 +1,9 @@
 /** A node of the cluster, by what other nodes must know to send packets to its pods: from Calico's Node. */
-import { canonicalAddress, type Family, familyOf } from "../../net/address.ts";
-import { sha1 } from "../../net/digest.ts";
-import { canonicalMac } from "../../net/mac.ts";
-import { addressOf, canonicalPrefix, hostPrefix } from "../../net/prefix.ts";
-import type { StoredObject } from "../../store/object.ts";
+import { canonicalAddress, type Family, familyOf } from "../net/address.ts";
+import { sha1 } from "../net/digest.ts";
+import { canonicalMac } from "../net/mac.ts";
+import { addressOf, canonicalPrefix, hostPrefix } from "../net/prefix.ts";
+import type { StoredObject } from "../store/object.ts";
 
 export interface NetworkNode {
   readonly name: string;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { networkEndpointOf } from "../../../../src/agent/network/network-endpoint.ts";
-import type { StoredObject } from "../../../../src/store/object.ts";
-import { web } from "./cluster.ts";
+import { networkEndpointOf } from "../../../src/cluster-network/network-endpoint.ts";
+import type { StoredObject } from "../../../src/store/object.ts";
+import { web } from "../agent/network/cluster.ts";
 
 describe("networkEndpointOf()", () => {
   const annotation = "cni.projectcalico.org/floatingIPs";

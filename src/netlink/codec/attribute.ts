@@ -9,7 +9,7 @@
  * Numbers are in the machine's byte order, except where the kernel's header says `be`, and in nf_tables. They are composed byte by byte, and
  * attributes are sliced only on access: on the engine a subarray costs a microsecond, and a link has fifty attributes.
  */
-import { decodeUtf8 } from "../net/text.ts";
+import { decodeUtf8 } from "../../net/text.ts";
 
 /** The machine's byte order: little endian on amd64, arm64 and all other supported machines. The writer's words rely on it. */
 export const littleEndian = true;

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { natOutgoing } from "../../../../plugins/calico/nat-outgoing.ts";
-import { networkNodeOf } from "../../../../src/agent/network/network-node.ts";
-import { type NetworkSettings, resolveSettings } from "../../../../src/agent/network/network-settings.ts";
-import { outgoingOf } from "../../../../src/agent/network/outgoing.ts";
-import type { OutgoingMessage } from "../../../../src/node-protocol/messages.ts";
-import type { NftElements } from "../../../../src/plan/nft.ts";
-import { nftCommands } from "../../../../src/plan/show-nft.ts";
-import { object } from "./cluster.ts";
+import { networkNodeOf } from "../../../src/cluster-network/network-node.ts";
+import { type NetworkSettings, resolveSettings } from "../../../src/cluster-network/network-settings.ts";
+import { outgoingOf } from "../../../src/cluster-network/outgoing.ts";
+import type { OutgoingMessage } from "../../../src/node-protocol/messages.ts";
+import { natOutgoing } from "../../../src/plan/nat-outgoing.ts";
+import type { NftElements } from "../../../src/plan/nft.ts";
+import { nftCommands } from "../../../src/plan/show-nft.ts";
+import { object } from "../agent/network/cluster.ts";
 
 const nodes = new Map(
   ["10.1.0.2/24", "10.1.0.1/24"].map((ipv4Address, index) => {
