@@ -38,7 +38,7 @@ export interface EndpointKey extends EndpointParts {
 export interface NamedKey {
   readonly kind: Kind;
   readonly name: string;
-  /** Of an endpoint. */
+  /** Of an object whose name is unique only in it. */
   readonly namespace?: string;
 }
 
@@ -55,7 +55,8 @@ export function keyOf({ kind, metadata, spec }: StoredObject): Key {
   if (kind === "BlockAffinity" && typeof cidr === "string" && typeof node === "string") return { kind, node, cidr };
   if (kind === "IPAMHandle" && typeof handleID === "string") return { kind, handleId: handleID };
   if (kind === "WorkloadEndpoint" && typeof node === "string") return endpointKey(metadata, spec as EndpointSpec, node);
-  return { kind, name: metadata.name };
+  const { name, namespace } = metadata;
+  return { kind, name, ...(typeof namespace === "string" && { namespace }) };
 }
 
 interface EndpointSpec {

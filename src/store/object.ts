@@ -22,6 +22,7 @@ export type Kind =
   | "WorkloadEndpoint"
   /** The rules of endpoints without policy. */
   | "Profile"
+  | ServiceKind
   | ShownKind;
 
 /** Kinds for Calico's other programs: nothing of ours follows or writes them, and no node's files have them. */
@@ -34,6 +35,9 @@ export type ShownKind =
   | "HostEndpoint"
   | "KubeControllersConfiguration"
   | "CalicoNodeStatus";
+
+/** Kubernetes' own, only to be followed: what is behind the addresses of services. */
+export type ServiceKind = "Service" | "EndpointSlice";
 
 export interface Metadata {
   readonly name: string;

@@ -102,6 +102,8 @@ export const specSchemas: Readonly<Record<Kind, z.ZodType>> = {
   // Nodes are stored for their labels.
   Node: z.looseObject({}),
   Namespace: z.looseObject({}),
+  Service: z.looseObject({}),
+  EndpointSlice: z.looseObject({}),
   ...forShown(z.looseObject({})),
   Profile: z.looseObject({ labelsToApply: texts.optional() }),
   // Includes Calico's fields that have no meaning here.

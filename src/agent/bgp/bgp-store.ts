@@ -1,12 +1,13 @@
 /** The objects of the cluster that BGP depends on, followed in memory. */
-import type { AsyncDatastore } from "../../store/async-datastore.ts";
+import type { AsyncDatastore, Following } from "../../store/async-datastore.ts";
 import type { StoredObject } from "../../store/object.ts";
 import type { StoreError } from "../../store/store-error.ts";
 import { type FollowOptions, followKept, Kept } from "../datastore/kept.ts";
 import { bgpNodeOf, bgpPoolOf, ownBlockOf, type Read, readConfiguration, readFilter, readPeer } from "./objects.ts";
 import type { BgpConfiguration, BgpFilter, BgpPeer } from "./resources.ts";
 import { readSecrets } from "./secrets.ts";
-import { servicePrefixes } from "./services.ts";
+import { localServiceOf, type Service, serviceOf } from "./service.ts";
+import { needsServices, servicePrefixes } from "./services.ts";
 import type { BgpNode, BgpPool, BgpSnapshot, Named } from "./snapshot.ts";
 
 export interface BgpStoreOptions {
@@ -27,9 +28,12 @@ export class BgpStore {
   readonly #configurations = new Kept<Read<BgpConfiguration>>();
   readonly #peers = new Kept<Read<BgpPeer>>();
   readonly #filters = new Kept<Read<BgpFilter>>();
+  readonly #datastore: AsyncDatastore;
+  #services: FollowedServices | undefined;
 
   constructor(datastore: AsyncDatastore, options: BgpStoreOptions) {
     this.#options = options;
+    this.#datastore = datastore;
     const { node, onChange, onTrouble } = options;
     const follow = <T>(
       kept: Kept<T>,
@@ -40,15 +44,33 @@ export class BgpStore {
     follow(this.#nodes, "Node", bgpNodeOf);
     follow(this.#pools, "IPPool", bgpPoolOf);
     follow(this.#blocks, "BlockAffinity", ownBlockOf, { filter: { node } });
-    follow(this.#configurations, "BGPConfiguration", readConfiguration, { mayBeAbsent: true });
+    const onConfiguration = () => {
+      this.#followServices();
+      onChange();
+    };
+    const ofConfiguration = { mayBeAbsent: true, onChange: onConfiguration };
+    follow(this.#configurations, "BGPConfiguration", readConfiguration, ofConfiguration);
     follow(this.#peers, "BGPPeer", readPeer, { mayBeAbsent: true });
     follow(this.#filters, "BGPFilter", readFilter, { mayBeAbsent: true });
+  }
+
+  /** Only while the configuration has ranges for them: a cluster may have many services. A role of an earlier release may not list them. */
+  #followServices(): void {
+    const isNeeded = needsServices(this.#cluster);
+    if (isNeeded === (this.#services !== undefined)) return;
+    for (const following of this.#services?.followings ?? []) following.close();
+    this.#services = isNeeded ? followServices(this.#datastore, this.#options) : undefined;
+  }
+
+  get #cluster(): BgpConfiguration | undefined {
+    return valuesOf(this.#configurations).find(({ name }) => name === "default")?.spec;
   }
 
   /** Whether each kind was listed once: before that, what is missing may only not have arrived yet. */
   get isComplete(): boolean {
     const kinds = [this.#nodes, this.#pools, this.#blocks, this.#configurations, this.#peers, this.#filters];
-    return kinds.every(({ isTold }) => isTold);
+    const ofServices = this.#services === undefined ? [] : [this.#services.services, this.#services.local];
+    return [...kinds, ...ofServices].every(({ isTold }) => isTold);
   }
 
   /** With sentences about the resources that are not valid. */
@@ -56,7 +78,9 @@ export class BgpStore {
     const { node, routerId, secretsDirectory } = this.#options;
     const configurations = valuesOf(this.#configurations);
     const peers = valuesOf(this.#peers);
-    const cluster = configurations.find(({ name }) => name === "default")?.spec;
+    const cluster = this.#cluster;
+    const services = this.#services?.services.values() ?? [];
+    const local = new Set(this.#services?.local.values());
     const passwords = [...peers.map(({ spec }) => spec.password), cluster?.nodeMeshPassword];
     const nodes = this.#nodes.values();
     const labels = nodes.find(({ name }) => name === node)?.labels ?? {};
@@ -65,12 +89,32 @@ export class BgpStore {
       filters: valuesOf(this.#filters),
       pools: this.#pools.values(),
       blocks: this.#blocks.values(),
-      services: servicePrefixes(cluster, labels),
+      services: servicePrefixes(cluster, labels, { services, local }),
       secrets: readSecrets(secretsDirectory, passwords),
     };
     const faults = [this.#configurations, this.#peers, this.#filters].flatMap(faultsOf);
     return { snapshot, faults };
   }
+}
+
+interface FollowedServices {
+  readonly services: Kept<Service>;
+  /** By EndpointSlice. */
+  readonly local: Kept<string>;
+  readonly followings: readonly Following[];
+}
+
+function followServices(datastore: AsyncDatastore, { node, onChange, onTrouble }: BgpStoreOptions): FollowedServices {
+  const services = new Kept<Service>();
+  const local = new Kept<string>();
+  const options = { onChange, onTrouble, mayBeAbsent: true };
+  return {
+    ...{ services, local },
+    followings: [
+      followKept(datastore, "Service", services, serviceOf, options),
+      followKept(datastore, "EndpointSlice", local, (slice) => localServiceOf(slice, node), options),
+    ],
+  };
 }
 
 function valuesOf<T>(kept: Kept<Read<T>>): readonly Named<T>[] {

@@ -1,14 +1,14 @@
 /** The kinds of resources, and their names on the command line. */
 
-import type { Kind, ShownKind } from "../../store/object.ts";
+import type { Kind, ServiceKind, ShownKind } from "../../store/object.ts";
 import { isShown, shownKinds } from "../../store/shown-kinds.ts";
 import { CliError, exitStatus } from "../error.ts";
 import type { StoreType } from "../store.ts";
 import { didYouMean } from "../suggest.ts";
 
 /** Kinds that the command may write, each as `refusalOf` allows. */
-export type StoredKind = Exclude<Kind, "WorkloadEndpoint">;
-export type ResourceKind = Kind;
+export type StoredKind = Exclude<ResourceKind, "WorkloadEndpoint">;
+export type ResourceKind = Exclude<Kind, ServiceKind>;
 
 export const resourceKinds: readonly ResourceKind[] = [
   "IPPool",

@@ -35,6 +35,8 @@ export const places: Readonly<Record<FileKind, Place>> = {
   IPAMHandle: { directory: `${runDir}/ipam/handles`, durable: false },
   Profile: { directory: `${stateDir}/profiles`, durable: true },
   WorkloadEndpoint: { directory: `${runDir}/endpoints`, durable: false },
+  Service: { directory: `${stateDir}/services`, durable: true },
+  EndpointSlice: { directory: `${stateDir}/endpointslices`, durable: true },
   NetworkPolicy: { directory: `${stateDir}/networkpolicies`, durable: true },
   GlobalNetworkPolicy: { directory: `${stateDir}/globalnetworkpolicies`, durable: true },
   NetworkSet: { directory: `${stateDir}/networksets`, durable: true },

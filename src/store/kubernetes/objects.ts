@@ -42,6 +42,9 @@ export function decodeObject(kind: Kind, raw: Raw, group: ApiGroup): StoredObjec
   if (kind === "Node") return decodeNode(raw);
   if (kind === "WorkloadEndpoint") return decodePod(raw);
   if (kind === "Namespace") return { apiVersion: "v1", kind, metadata, spec: {} };
+  if (kind === "Service" || kind === "EndpointSlice") {
+    return { ...raw, apiVersion: resourceOf(kind, group).apiVersion, kind, metadata, spec: raw.spec ?? {} };
+  }
   if (typeof raw.spec !== "object" || raw.spec === null) throw new SyntaxError("it has no spec");
   const { apiVersion: _version, kind: _kind, metadata: _metadata, spec, ...rest } = raw;
   return {

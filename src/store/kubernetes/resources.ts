@@ -6,6 +6,7 @@
  * | IPAMConfig | ipamconfigs | ipamconfigurations, kind IPAMConfiguration |
  * | Node, Namespace | the core's own | likewise |
  * | WorkloadEndpoint | the core's pods (`pod.ts`) | likewise |
+ * | Service, EndpointSlice | the core's own, and those of discovery.k8s.io | likewise |
  * | every other | its plural | likewise |
  */
 import { createHash } from "node:crypto";
@@ -48,11 +49,17 @@ const plurals: Readonly<Record<Kind, string>> = {
   Namespace: "namespaces",
   Profile: "profiles",
   WorkloadEndpoint: "pods",
+  Service: "services",
+  EndpointSlice: "endpointslices",
   ...pluralsOfShown(),
 };
+/** Of the core. */
+const ofCore: ReadonlySet<Kind> = new Set(["Node", "Namespace", "Service"]);
+const discovery = "discovery.k8s.io/v1";
 
 export function resourceOf(kind: Kind, group: ApiGroup): Resource {
-  if (kind === "Node" || kind === "Namespace") return { apiVersion: "v1", kind, path: `/api/v1/${plurals[kind]}` };
+  if (ofCore.has(kind)) return { apiVersion: "v1", kind, path: `/api/v1/${plurals[kind]}` };
+  if (kind === "EndpointSlice") return { apiVersion: discovery, kind, path: `/apis/${discovery}/${plurals[kind]}` };
   if (kind === "WorkloadEndpoint") return { apiVersion: "v1", kind: "Pod", path: "/api/v1/pods" };
   if (kind === "IPAMConfig" && group === "projectcalico.org/v3") {
     return { apiVersion: group, kind: "IPAMConfiguration", path: `/apis/${group}/ipamconfigurations` };

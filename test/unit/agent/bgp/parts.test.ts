@@ -3,9 +3,11 @@ import { parseReply } from "../../../../src/agent/bgp/control.ts";
 import { filterFunction } from "../../../../src/agent/bgp/filter.ts";
 import { asNumber, bgpConfigurationSchema, bgpPeerSchema } from "../../../../src/agent/bgp/resources.ts";
 import { routerIdOf } from "../../../../src/agent/bgp/router-id.ts";
+import { localServiceOf, serviceOf } from "../../../../src/agent/bgp/service.ts";
 import { servicePrefixes } from "../../../../src/agent/bgp/services.ts";
 import { parseEndpoint } from "../../../../src/agent/bgp/sessions.ts";
 import { parseSessions } from "../../../../src/agent/bgp/status.ts";
+import type { StoredObject } from "../../../../src/store/object.ts";
 import { dualNode, snapshot } from "./snapshots.ts";
 
 describe("asNumber", () => {
@@ -82,19 +84,70 @@ describe("routerIdOf", () => {
 });
 
 describe("servicePrefixes", () => {
-  const ranges = bgpConfigurationSchema.parse({
-    serviceClusterIPs: [{ cidr: "10.96.0.0/12" }],
+  const none = { services: [], local: new Set<string>() };
+  const networks = {
+    serviceClusterIPs: [{ cidr: "10.96.0.0/12" }, { cidr: "fd00:96::/108" }],
     serviceExternalIPs: [{ cidr: "198.51.100.0/24" }, { cidr: "10.96.0.0/12" }],
     serviceLoadBalancerIPs: [{ cidr: "203.0.113.0/24" }],
-  });
+  };
+  const ranges = bgpConfigurationSchema.parse(networks);
+  const whole = ["10.96.0.0/12", "198.51.100.0/24", "203.0.113.0/24", "fd00:96::/108"];
+  const excluded = { "node.kubernetes.io/exclude-from-external-load-balancers": "" };
+
+  /** As the API server has it. */
+  const web = (spec: object, ingress: readonly string[] = []): StoredObject =>
+    ({
+      ...{ apiVersion: "v1", kind: "Service", metadata: { namespace: "shop", name: "web" } },
+      spec: { type: "LoadBalancer", clusterIP: "10.96.0.7", clusterIPs: ["10.96.0.7", "fd00:96::7"], ...spec },
+      status: { loadBalancer: { ingress: ingress.map((ip) => ({ ip })) } },
+    }) as unknown as StoredObject;
+  const local = { externalTrafficPolicy: "Local", externalIPs: ["198.51.100.9", "192.0.2.9"] };
+  const slice = (endpoints: readonly object[]): StoredObject =>
+    ({
+      ...{ apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", spec: {} },
+      metadata: { namespace: "shop", name: "web-x1", labels: { "kubernetes.io/service-name": "web" } },
+      endpoints,
+    }) as unknown as StoredObject;
+
+  function announced(service: StoredObject, endpoints: readonly object[], configuration = ranges): readonly string[] {
+    const services = [serviceOf(service)].filter((one) => one !== undefined);
+    const here = [localServiceOf(slice(endpoints), "node-a")].filter((one) => one !== undefined);
+    const all = servicePrefixes(configuration, {}, { services, local: new Set(here) });
+    return all.filter((prefix) => !whole.includes(prefix));
+  }
 
   it("announces each range once", () => {
-    expect(servicePrefixes(ranges, {})).toEqual(["10.96.0.0/12", "198.51.100.0/24", "203.0.113.0/24"]);
+    expect(servicePrefixes(ranges, {}, none)).toEqual(whole);
   });
 
   it("announces nothing on an excluded node or without a configuration", () => {
-    expect(servicePrefixes(ranges, { "node.kubernetes.io/exclude-from-external-load-balancers": "" })).toEqual([]);
-    expect(servicePrefixes(undefined, {})).toEqual([]);
+    expect(servicePrefixes(ranges, excluded, none)).toEqual([]);
+    expect(servicePrefixes(undefined, {}, none)).toEqual([]);
+  });
+
+  const ready = { nodeName: "node-a", conditions: { ready: true } };
+
+  it("announces the addresses of a local service where it has a ready endpoint, and none outside the ranges", () => {
+    const own = ["10.96.0.7/32", "198.51.100.9/32", "203.0.113.5/32", "fd00:96::7/128"];
+    const service = web(local, ["203.0.113.5", "192.0.2.5"]);
+    expect(announced(service, [ready])).toEqual(own);
+    expect(announced(service, [{ nodeName: "node-a" }])).toEqual(own);
+    expect(announced(service, [{ ...ready, nodeName: "node-b" }])).toEqual([]);
+    expect(announced(service, [{ ...ready, conditions: { ready: false } }])).toEqual([]);
+    expect(announced(web({ ...local, type: "ClusterIP" }), [ready])).toEqual([]);
+    expect(announced(web({ ...local, clusterIP: "None", clusterIPs: ["None"] }), [ready])).toEqual(["198.51.100.9/32"]);
+  });
+
+  it("announces no address of another service alone", () => {
+    expect(announced(web({ externalTrafficPolicy: "Cluster" }, ["203.0.113.5"]), [ready])).toEqual([]);
+  });
+
+  it("announces load balancers one by one where they are not to be aggregated", () => {
+    const single = bgpConfigurationSchema.parse({ ...networks, serviceLoadBalancerAggregation: "Disabled" });
+    const service = web({ externalTrafficPolicy: "Cluster" }, ["203.0.113.5"]);
+    expect(announced(service, [], single)).toEqual(["203.0.113.5/32"]);
+    expect(servicePrefixes(single, {}, none)).not.toContain("203.0.113.0/24");
+    expect(announced(web(local, ["203.0.113.5"]), [], single)).toEqual([]);
   });
 });
 

@@ -204,6 +204,8 @@ const specs: Readonly<Record<Kind, object>> = {
   IPAMConfig: {},
   Node: {},
   Namespace: {},
+  Service: {},
+  EndpointSlice: {},
   Profile: {},
   WorkloadEndpoint: { orchestrator: "k8s", node: "n", pod: "p", endpoint: "eth0" },
   ClusterInformation: {},
