@@ -162,22 +162,23 @@ export default definePlugin<CalicoConf>({
 
   gc(request, context) {
     const { sys } = context;
-    const { network, conf } = request;
+    const { network } = request;
     const valid = new Set(request.valid.map((attachment) => ownerOf({ network, ...attachment })));
+    const isOfCluster = usesAgent(request.document);
     const collected: Endpoint[] = [];
-    if (usesAgent(request.document)) {
-      collectOfCluster(request, context, valid);
-      return;
-    }
+    const deleteEndpoints = () =>
+      runEvery(
+        collected.map(
+          (record) => () => void deleteEndpoint(sys, record.attachment, endpointOf({ record }, request, sys)),
+        ),
+      );
     runEvery([
       () => collectInterfaces(owned, sys, network, valid, (record) => collected.push(record)),
-      () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), request, context, builtin),
-      () => forgetAll(sys, collected, true),
-      () => reconcileBlocks(sys, conf && orAbsent(context.log, () => nodename(conf.node, sys))),
-      () =>
-        reconcilePoolRules(sys, hasPools(ipamTypeOf(request.document, calicoIpam.name)) ? network : undefined, () =>
-          orAbsent(context.log, () => readPools(sys)),
-        ),
+      ...(isOfCluster ? [deleteEndpoints] : []),
+      () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), withAnyPodCidrs(request), context, builtin),
+      () => forgetAll(sys, collected, !isOfCluster),
+      // A cluster's are the node agent's.
+      ...(isOfCluster ? [] : reconciliations(request, context)),
       () => removeIdle(owned, sys),
     ]);
   },
@@ -198,22 +199,16 @@ function isWithoutIpam(request: CheckRequest<CalicoConf>, node: string, context:
   return clusterAnnotations(withAnnotations(request, node, context)).withoutIpam !== undefined;
 }
 
-/** A cluster's block routes are the agent's, so they are not checked here. */
-function collectOfCluster(request: GcRequest<CalicoConf>, context: Context, valid: ReadonlySet<string>): void {
-  const { sys } = context;
-  const collected: Endpoint[] = [];
-  runEvery([
-    () => collectInterfaces(owned, sys, request.network, valid, (record) => collected.push(record)),
-    () =>
-      runEvery(
-        collected.map(
-          (record) => () => void deleteEndpoint(sys, record.attachment, endpointOf({ record }, request, sys)),
-        ),
-      ),
-    () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), withAnyPodCidrs(request), context, builtin),
-    () => forgetAll(sys, collected, false),
-    () => removeIdle(owned, sys),
-  ]);
+/** Of what killed processes left half done. */
+function reconciliations(
+  { network, conf, document }: GcRequest<CalicoConf>,
+  { sys, log }: Context,
+): readonly (() => void)[] {
+  const networkOfPools = hasPools(ipamTypeOf(document, calicoIpam.name)) ? network : undefined;
+  return [
+    () => reconcileBlocks(sys, conf && orAbsent(log, () => nodename(conf.node, sys))),
+    () => reconcilePoolRules(sys, networkOfPools, () => orAbsent(log, () => readPools(sys))),
+  ];
 }
 
 /** The endpoint to remove: from its record, or from the request. */

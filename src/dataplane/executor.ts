@@ -47,8 +47,8 @@ export class Executor {
   }
 
   /**
-   * Tries everything and throws all failures. Missing objects are success; objects of other owners are left alone. Returns the removed elements
-   * and chains.
+   * Removes objects of one owner, or of those of a network that are stale. Tries everything and throws all failures. Missing objects are success;
+   * objects of other owners are left alone. Returns the removed elements and chains.
    */
   remove(owner: string, what: readonly Removal[]): readonly Removed[];
   remove(owners: StaleOwners, what: readonly StaleRemoval[]): readonly Removed[];
