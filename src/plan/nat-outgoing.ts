@@ -18,6 +18,8 @@ import type { NftElement, NftElements, NftResource, NftRule, NftStatement, NftTa
 const allPools = "all_pools";
 const natPools = "nat_pools";
 const excluded = "excluded";
+/** The pools whose packets are translated, and the destinations for which they are not. */
+export const natSets = { translated: natPools, kept: allPools, excluded } as const;
 /** The digest of the pools in the sets, which shows whether the sets are up to date. */
 export const poolsDigest = "pools_digest";
 const srcnatPriority = 100;

@@ -44,13 +44,27 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet${etcdIsMissing
     expect(title).toContain(`${to.address4} on node-c`);
     expect(hops.filter(({ verdict }) => verdict === "good").map(({ what }) => what.split(" ")[0])).toEqual([
       ...["eth0", "route", "ARP", from.hostInterface, "forwarding", "firewall"],
-      ...["route", "vxlan.calico", "neighbour", "FDB", "outer", "MTU", "block", "reply", "firewall,"],
+      ...[
+        "route",
+        "vxlan.calico",
+        "neighbour",
+        "FDB",
+        "outer",
+        "eth0",
+        "ARP",
+        "MTU",
+        "block",
+        "firewall,",
+        "reply",
+        "firewall,",
+      ],
     ]);
     // The agent would repair the faults at once.
     await cluster.agent("node-a").kill();
     const gateway = hops.find(({ what }) => what.startsWith("neighbour"))?.what.split(" ")[1] ?? "";
     const mac = hops.find(({ what }) => what.startsWith("FDB"))?.what.split(" ")[1] ?? "";
     const block = hops.find(({ what }) => what.startsWith("block"))?.what.split(" ")[1] ?? "";
+    const ownMac = node.sh("cat /sys/class/net/vxlan.calico/address").trim();
     const faults: readonly (readonly [script: string, finds: RegExp])[] = [
       [`ip route del ${block}`, /: route: /],
       [`ip route replace ${block} via 10.1.0.254 dev eth0`, /: route: .*the packet should leave by vxlan\.calico$/],
@@ -63,6 +77,18 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet${etcdIsMissing
         /is 10\.1\.0\.2: it should be 10\.2\.0\.1$/,
       ],
       [
+        `ip link delete vxlan.calico; ip link add vxlan.calico address ${ownMac} type vxlan id 7 local 10.1.0.1 dev eth0 dstport 4789
+         ip link set vxlan.calico up; ip route add ${block} via ${gateway} dev vxlan.calico onlink`,
+        /: vxlan\.calico: VNI is 7: it should be 4096$/,
+      ],
+      [
+        `ip link delete vxlan.calico; ip link add vxlan.calico address ${ownMac} type vxlan id 4096 local 10.1.0.1 dev eth0 dstport 8472
+         ip link set vxlan.calico up; ip route add ${block} via ${gateway} dev vxlan.calico onlink`,
+        /: vxlan\.calico: UDP port is 8472: it should be 4789$/,
+      ],
+      ["ip link set vxlan.calico down", /packet should leave by vxlan\.calico, which is down$/],
+      ["ip route add blackhole 10.2.0.1; ip route flush cache", /: outer packet: to 10\.2\.0\.1 of node-c: /],
+      [
         "ip link set eth0 mtu 1400",
         /: MTU: vxlan\.calico has 1450, and eth0 1400: packets of more than 1350 bytes are lost$/,
       ],
@@ -72,8 +98,9 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet${etcdIsMissing
       const found = way(to.address4);
       expect(wrongHop(found), script).toMatch(finds);
       // A route of another program is the administrator's to delete; everything else is the agent's to repair.
-      if (script.includes("dev eth0")) node.sh(found.hops[found.firstWrong ?? 0]?.remedy?.split("\n")[0] ?? "false");
-      node.sh("ip link set eth0 mtu 1500");
+      if (/^ip route replace .* dev eth0$/.test(script))
+        node.sh(found.hops[found.firstWrong ?? 0]?.remedy?.split("\n")[0] ?? "false");
+      node.sh("ip link set eth0 mtu 1500; ip route delete blackhole 10.2.0.1 2>/dev/null || true");
       await begin("node-a");
       await expect.poll(() => wrongHop(way(to.address4)), { timeout: 10_000 }).toBe("");
       await cluster.agent("node-a").kill();

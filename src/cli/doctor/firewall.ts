@@ -79,8 +79,8 @@ async function gatherNft(cli: Cli): Promise<Pick<FirewallFacts, "nftFault" | "nf
   }
 }
 
-/** A table that is removed meanwhile is omitted. */
-async function readTable(cli: Cli, family: TableFamily, name: string): Promise<readonly NftTable[]> {
+/** A table that is removed meanwhile is omitted. Throws if nft is not installed or fails. */
+export async function readTable(cli: Cli, family: TableFamily, name: string): Promise<readonly NftTable[]> {
   const text = await listNftTable(cli, `${family} ${name}`);
   if (text === undefined) return [];
   const sets = nftObjects(text).flatMap((object) => ((object.set ?? object.map) as NftSet | undefined) ?? []);

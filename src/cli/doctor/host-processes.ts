@@ -60,7 +60,7 @@ export function checkHostProcesses(firewall: FirewallFacts, listeners: readonly 
     });
 }
 
-function mappedPorts({ nftTables, iptables }: FirewallFacts): readonly MappedPort[] {
+export function mappedPorts({ nftTables, iptables }: FirewallFacts): readonly MappedPort[] {
   const inNft = nftTables
     .filter(({ name }) => name === portmapTable)
     .flatMap(({ family, elements }) =>

@@ -7,7 +7,7 @@ import type { Hop } from "./facts.ts";
 import { gatherTrace } from "./gather.ts";
 import { hopsOf } from "./hops.ts";
 import { svgOf } from "./svg.ts";
-import { conclusion, firstWrong, textOf, titleOf } from "./text.ts";
+import { conclusion, firstWrong, type Look, textOf, titleOf } from "./text.ts";
 
 const positionals = {
   pod: {
@@ -15,7 +15,11 @@ const positionals = {
     describe: "a pod of this node: its name, namespace/name, address or container ID",
     required: true,
   },
-  target: { type: "string", describe: "where the packet goes: a pod, a node, or any address", required: true },
+  target: {
+    type: "string",
+    describe: "where the packet goes: a pod, a node, or any address; with :PORT or :PORT/udp, a host port",
+    required: true,
+  },
 } as const;
 
 const options = {
@@ -37,6 +41,7 @@ export const traceCommand = command({
   examples: [
     ["$0 trace default/web-0 default/web-1", "between two pods"],
     ["$0 trace 192.168.61.193 node-c", "to a node"],
+    ["$0 trace web-0 203.0.113.1:8080", "to a host port of this node"],
     ["$0 trace web-0 203.0.113.7 -o svg > way.svg", "to the outside, as a picture"],
   ],
   positionals,
@@ -53,7 +58,7 @@ async function trace(
   if (output === "svg") cli.out(svgOf(facts, hops));
   else if (output === "json")
     cli.out(`${JSON.stringify(documentOf(titleOf(facts), hops, facts.unread), undefined, 2)}\n`);
-  else cli.out(textOf(facts, hops, colouring(cli)));
+  else cli.out(textOf(facts, hops, lookOf(cli)));
   return firstWrong(hops) === undefined ? exitStatus.done : exitStatus.problems;
 }
 
@@ -62,7 +67,11 @@ function documentOf(title: string, hops: readonly Hop[], unread: readonly string
   return { title, conclusion: conclusion(hops), ...(wrong && { firstWrong: hops.indexOf(wrong) }), hops, unread };
 }
 
-function colouring({ terminal }: Cli): (sign: string, verdict: Hop["verdict"]) => string {
+function lookOf({ terminal }: Cli): Look {
   const { green, red, dim } = createColors(terminal.colours);
-  return (sign, verdict) => ({ good: green, wrong: red, unchecked: dim })[verdict](sign);
+  const colours = { good: green, wrong: red, unchecked: dim };
+  return {
+    colour: (text, verdict) => colours[verdict](text),
+    columns: terminal.isTerminal ? terminal.columns : undefined,
+  };
 }

@@ -1,28 +1,49 @@
 /** Judges the steps of a packet's way, in its order. Pure: the facts are all that it knows. */
 import type { Hop, TraceFacts } from "./facts.ts";
+import { firewall, tunnelFirewall } from "./firewall-hop.ts";
 import type { Judged } from "./judged.ts";
-import { firewall, forwarding, hostInterface, natHop, replyHop } from "./node-hops.ts";
+import { mtuHop } from "./mtu-hop.ts";
+import { natHop } from "./nat-hop.ts";
+import { forwarding, hostInterface, podNeighbour, replyHop } from "./node-hops.ts";
 import { gatewayEntry, podInterface, podRoute } from "./pod-hops.ts";
+import { redirectHop } from "./redirect-hop.ts";
 import { nodeRoute } from "./route-hop.ts";
 import { tunnelHops } from "./tunnel-hops.ts";
+import { uplinkHops } from "./uplink-hops.ts";
 
 export function hopsOf(facts: TraceFacts): readonly Hop[] {
   const { source, node, target } = facts;
-  const inPod = (hop: Judged): Hop => ({ place: `pod ${source.name}`, ...hop });
-  const onNode = (hop: Judged): Hop => ({ place: `node ${node}`, ...hop });
+  const at =
+    (place: string) =>
+    (hops: readonly (Judged | undefined)[]): readonly Hop[] =>
+      hops.flatMap((hop) => (hop === undefined ? [] : [{ place, ...hop }]));
+  const [inPod, onNode] = [at(`pod ${source.name}`), at(`node ${node}`)];
+  const isForwarded = target.kind !== "this node";
   return [
-    inPod(podInterface(source, facts.sender)),
-    inPod(podRoute(source, facts.sender, target.address)),
-    inPod(gatewayEntry(facts, source, facts.sender)),
-    onNode(hostInterface(facts, source)),
-    ...(target.kind === "this node" ? [] : [onNode(forwarding(facts))]),
-    ...firewall(facts, "new").map(onNode),
-    onNode(nodeRoute(facts)),
-    ...natHop(facts).map(onNode),
-    ...tunnelHops(facts).map(onNode),
+    ...inPod([
+      podInterface(source, facts.sender),
+      podRoute(source, facts.sender, facts.redirect?.address ?? target.address),
+      gatewayEntry(facts, source, facts.sender),
+    ]),
+    ...onNode([
+      hostInterface(facts, source),
+      redirectHop(facts),
+      isForwarded ? forwarding(facts) : undefined,
+      firewall(facts, "new"),
+      nodeRoute(facts),
+      natHop(facts),
+      ...tunnelHops(facts),
+      ...uplinkHops(facts),
+      mtuHop(facts),
+    ]),
     ...targetHops(facts),
-    ...(target.kind === "this node" ? [] : [...replyHop(facts), ...firewall(facts, "established")].map(onNode)),
+    ...onNode(isForwarded ? replySteps(facts) : []).map((hop) => ({ ...hop, isReply: true as const })),
   ];
+}
+
+function replySteps(facts: TraceFacts): readonly (Judged | undefined)[] {
+  if (facts.route.kind !== "route") return [];
+  return [tunnelFirewall(facts), replyHop(facts), firewall(facts, "established")];
 }
 
 function blockText(owner: string | undefined, node: string): string {
@@ -37,6 +58,7 @@ function targetHops(facts: TraceFacts): readonly Hop[] {
       const { pod, receiver } = target;
       return [
         { place: `node ${node}`, ...hostInterface(facts, pod) },
+        { place: `node ${node}`, ...podNeighbour(facts, target) },
         { place: `pod ${pod.name}`, ...podInterface(pod, receiver) },
         { place: `pod ${pod.name}`, ...podRoute(pod, receiver, facts.source.address) },
         { place: `pod ${pod.name}`, ...gatewayEntry(facts, pod, receiver) },
@@ -50,7 +72,7 @@ function targetHops(facts: TraceFacts): readonly Hop[] {
         {
           place,
           what,
-          text: `by the datastore has the address; its node's tables are seen there: tortie trace ${target.address} ${facts.source.address}`,
+          text: `has the address by the datastore; its node's tables are seen there: tortie trace ${target.address} ${facts.source.address}`,
           verdict: "unchecked",
         },
       ];

@@ -1,11 +1,11 @@
 /** The steps in a pod: its interface, its route, and the gateway's MAC address. */
-import { gateway4, gateway6, hostMac } from "../../../plugins/calico/names.ts";
+import { gateway4, gateway6 } from "../../../plugins/calico/names.ts";
 import { familyOf } from "../../net/address.ts";
 import { sysctlName } from "../doctor/reach/sysctl.ts";
 import type { LocalPod, PodFacts, TraceFacts } from "./facts.ts";
-import { describeRoute, type Judged, repair } from "./judged.ts";
+import { describeRoute, type Judged, repair, unaskedText, unchecked } from "./judged.ts";
 
-export function podInterface({ ifname, address, netns }: LocalPod, { link, addresses, unread }: PodFacts): Judged {
+export function podInterface({ ifname, address, netns }: LocalPod, { link, unread }: PodFacts): Judged {
   const what = ifname;
   if (unread !== undefined) return { what, text: `could not be read: ${unread}`, verdict: "unchecked" };
   if (link === undefined)
@@ -15,7 +15,8 @@ export function podInterface({ ifname, address, netns }: LocalPod, { link, addre
       verdict: "wrong",
       remedy: repair,
     };
-  if (!addresses.includes(address)) return { what, text: `does not have ${address}`, verdict: "wrong", remedy: repair };
+  if (!link.addresses.includes(address))
+    return { what, text: `does not have ${address}`, verdict: "wrong", remedy: repair };
   if (!link.isUp || !link.hasCarrier)
     return {
       what,
@@ -33,7 +34,7 @@ export function podRoute(source: LocalPod, { route }: PodFacts, to: string): Jud
   const gateway = family === 4 ? gateway4 : gateway6;
   const version = family === 4 ? "" : "-6 ";
   const add = `nsenter --net=${source.netns} ip ${version}route replace default via ${gateway} dev ${source.ifname}${family === 4 ? " onlink" : ""}`;
-  if (route.kind === "unasked") return { what, text: "could not be asked for", verdict: "unchecked" };
+  if (route.kind === "unasked") return unchecked(what, unaskedText(route));
   if (route.kind === "refused")
     return { what, text: `the pod has no route to ${to}: ${route.reason}`, verdict: "wrong", remedy: add };
   if (route.dev !== source.ifname)
@@ -46,28 +47,33 @@ export function podRoute(source: LocalPod, { route }: PodFacts, to: string): Jud
 }
 
 export function gatewayEntry({ links, sysctls, family }: TraceFacts, source: LocalPod, inside: PodFacts): Judged {
-  const { route, gatewayMac } = inside;
+  const { route, gateway: entry } = inside;
   const gateway = route.kind === "route" ? route.gateway : undefined;
-  const mac = links.get(source.hostInterface)?.mac ?? hostMac;
-  if (gateway === undefined) return { what: "gateway", text: "the route has none", verdict: "unchecked" };
+  const mac = links?.get(source.hostInterface)?.mac;
+  if (gateway === undefined) return unchecked("gateway", "the route has none");
   const what = family === 4 ? `ARP for ${gateway}` : `neighbour ${gateway}`;
-  if (gatewayMac === mac) return { what, text: `is ${mac}, which is ${source.hostInterface}'s`, verdict: "good" };
-  if (gatewayMac !== undefined)
+  const proxyArp = `net/ipv4/conf/${source.hostInterface}/proxy_arp`;
+  if (entry.kind === "unread") return unchecked(what, `could not be read: ${entry.reason}`);
+  if (entry.kind === "found" && mac === undefined)
+    return unchecked(what, `is ${entry.value}; the MAC address of ${source.hostInterface} is not known`);
+  if (entry.kind === "found" && entry.value === mac)
+    return { what, text: `is ${mac}, which is ${source.hostInterface}'s`, verdict: "good" };
+  if (entry.kind === "found")
     return {
       what,
-      text: `is ${gatewayMac}, but ${source.hostInterface} has ${mac}: the node drops the packet`,
+      text: `is ${entry.value}, but ${source.hostInterface} has ${mac}: the node drops the packet`,
       verdict: "wrong",
       remedy: `nsenter --net=${source.netns} ip neighbour delete ${gateway} dev ${source.ifname}`,
     };
-  if (family === 6) return { what, text: "is asked for with the first packet", verdict: "unchecked" };
-  const path = `net/ipv4/conf/${source.hostInterface}/proxy_arp`;
-  if (!sysctls.has(path))
-    return { what, text: `proxy_arp of ${source.hostInterface} could not be read`, verdict: "unchecked" };
-  if (sysctls.get(path) === "1") return { what, text: "the node will answer by proxy ARP", verdict: "good" };
+  if (entry.kind === "silent" && (family === 6 || sysctls.get(proxyArp) === "1"))
+    return unchecked(what, `did not answer before (${entry.state}): it is asked for again with the next packet`);
+  if (family === 6) return unchecked(what, "is asked for with the first packet");
+  if (!sysctls.has(proxyArp)) return unchecked(what, `proxy_arp of ${source.hostInterface} could not be read`);
+  if (sysctls.get(proxyArp) === "1") return { what, text: "the node will answer by proxy ARP", verdict: "good" };
   return {
     what,
     text: `nobody answers: proxy_arp of ${source.hostInterface} is off`,
     verdict: "wrong",
-    remedy: `sysctl -w ${sysctlName(path)}=1`,
+    remedy: `sysctl -w ${sysctlName(proxyArp)}=1`,
   };
 }

@@ -109,30 +109,49 @@ function allocationAt({ spec }: Block, ordinal: number): Allocation | undefined 
 }
 
 export interface Aim {
+  /** As it was asked for. */
+  readonly word: string;
   readonly address: string;
-  /** Of a pod of this node. */
-  readonly pod?: LocalPod;
+  /** `undefined`: none was asked for. */
+  readonly port: Port | undefined;
+}
+
+export interface Port {
+  readonly number: number;
+  readonly protocol: "tcp" | "udp" | "sctp";
+}
+
+/** `203.0.113.7:8080`, `[2001:db8::7]:53/udp`, `node-a:8080`; an IPv6 address without brackets has no port. */
+export function splitPort(word: string): { readonly name: string; readonly port: Port | undefined } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})(?:\/(tcp|udp|sctp))?$/.exec(word);
+  if (match === null) return { name: word, port: undefined };
+  const [, inBrackets, plain, digits, protocol = "tcp"] = match;
+  return {
+    name: inBrackets ?? plain ?? "",
+    port: { number: Number(digits), protocol: protocol as Port["protocol"] },
+  };
 }
 
 /** The target's address, in a family that the sender has. Throws `CliError` if there is none. */
 export function aimAt(word: string, families: readonly Family[], pods: readonly LocalPod[], known: Known): Aim {
-  const address = canonicalAddress(word);
+  const { name, port } = splitPort(word);
+  const at = (address: string): Aim => ({ word, address, port });
+  const address = canonicalAddress(name);
   if (address !== undefined) {
     if (!families.includes(familyOf(address)))
       throw new CliError(`cannot trace to "${word}": the pod has no IPv${familyOf(address)} address`);
-    const pod = pods.find((one) => one.address === address);
-    return { address, ...(pod && { pod }) };
+    return at(address);
   }
   const isUsable = (one: string) => families.includes(familyOf(one));
-  const pod = pods.find((one) => isMeant(one, word) && isUsable(one.address));
-  if (pod !== undefined) return { address: pod.address, pod };
-  const far = allocatedTo(word, known).find((one) => isUsable(one.address));
-  if (far !== undefined) return { address: far.address };
-  const node = known.nodes.find(({ name }) => name === word);
+  const pod = pods.find((one) => isMeant(one, name) && isUsable(one.address));
+  if (pod !== undefined) return at(pod.address);
+  const far = allocatedTo(name, known).find((one) => isUsable(one.address));
+  if (far !== undefined) return at(far.address);
+  const node = known.nodes.find((one) => one.name === name);
   const own = Object.values(node?.addresses ?? {})
     .map(addressOf)
     .find(isUsable);
-  if (own !== undefined) return { address: own };
+  if (own !== undefined) return at(own);
   throw new CliError(`cannot trace to "${word}": it is no address, and neither a pod nor a node of that name is known`);
 }
 

@@ -1,101 +1,142 @@
-/** The steps of a tunnel: its device, the entries that lead to the other node, the outer packet, and the MTU. */
+/** The steps of a tunnel: its device, the entries that lead to the other node, and the route of the outer packet. */
+import { defaultVni, defaultVxlanPort } from "../../cluster-network/network-settings.ts";
 import { addressOf } from "../../net/prefix.ts";
-import { headerOf } from "../doctor/tunnels/facts.ts";
-import type { Lookup, TraceFacts } from "./facts.ts";
-import { askAgent, describeRoute, type Judged, linkHop } from "./judged.ts";
+import type { Entry, Lookup, TraceFacts, Tunnel, VxlanLink } from "./facts.ts";
+import { askAgent, describeRoute, type Judged, linkHop, refusedBy, unaskedText, unchecked } from "./judged.ts";
 
 export function tunnelHops(facts: TraceFacts): readonly Judged[] {
-  const { tunnel, target, family, links, route } = facts;
+  const { tunnel, target, family, route } = facts;
   if (tunnel === undefined || route.kind !== "route") return [];
   const far = target.kind === "far pod" || target.kind === "far node" ? target.on : undefined;
   const address = far?.addresses[family];
   const expected = address === undefined ? undefined : addressOf(address);
-  const device = linkHop(links.get(tunnel.device), tunnel.device, askAgent);
-  const kind = tunnel.kind === "ipip" ? "IPIP" : `VNI ${tunnel.vni}, UDP ${tunnel.port}`;
-  const head: Judged = device.verdict === "good" ? { ...device, text: `${kind}, ${device.text}` } : device;
-  const entries = tunnel.kind === "vxlan" ? vxlanEntries(facts, far?.vxlanMacs[family], expected) : [];
-  const { outer } = tunnel;
-  const below = tunnel.below ?? (outer.kind === "route" ? outer.dev : undefined);
-  return [head, ...entries, outerRoute(outer, expected, far?.name), ...mtuHop(facts, below)];
+  const entries = tunnel.kind === "vxlan" ? vxlanEntries(facts, tunnel, far?.vxlanMacs[family], expected) : [];
+  return [deviceHop(facts, tunnel), ...entries, outerRoute(facts, tunnel, expected, far?.name)];
+}
+
+function deviceHop(facts: TraceFacts, { device, kind }: Tunnel): Judged {
+  const found = linkHop(facts, device, askAgent);
+  if (found.verdict !== "good") return found;
+  if (kind === "ipip") return { ...found, text: `IPIP, ${found.text}` };
+  const vxlan = facts.links?.get(device)?.vxlan;
+  if (vxlan === undefined) return { ...found, text: "is no VXLAN device", verdict: "wrong", remedy: askAgent };
+  const text = `VNI ${vxlan.vni ?? "unknown"}, UDP ${vxlan.port ?? "unknown"}, ${found.text}`;
+  const differences = differencesOf(facts, vxlan);
+  if (differences.length === 0) return isWhole(facts, vxlan) ? { ...found, text } : unchecked(device, text);
+  const isSure = differences.some((one) => one.isSure);
+  return {
+    what: device,
+    text: differences.map((one) => one.text).join("; "),
+    verdict: isSure ? "wrong" : "unchecked",
+    remedy: askAgent,
+  };
+}
+
+interface Difference {
+  readonly text: string;
+  readonly isSure: boolean;
+}
+
+/** A running agent keeps the device as its own settings say, which go before the datastore's. */
+function differencesOf(
+  { settings, networking, own, links, family }: TraceFacts,
+  vxlan: VxlanLink,
+): readonly Difference[] {
+  const mine = own?.addresses[family];
+  const address = mine && addressOf(mine);
+  const holder = [...(links?.values() ?? [])].find(
+    ({ addresses }) => address !== undefined && addresses.includes(address),
+  );
+  const differ = (name: string, found: unknown, wanted: unknown, isSure: boolean): readonly Difference[] => {
+    if (found === undefined || wanted === undefined || found === wanted) return [];
+    const hint = isSure ? "" : ", unless settings of tortie-node say otherwise";
+    return [{ text: `${name} is ${found}: it should be ${wanted}${hint}`, isSure }];
+  };
+  const isDecided = networking === undefined;
+  return [
+    ...differ("VNI", vxlan.vni, settings && (settings.vxlanVNI ?? defaultVni), isDecided),
+    ...differ("UDP port", vxlan.port, settings && (settings.vxlanPort ?? defaultVxlanPort), isDecided),
+    ...differ("local address", vxlan.local, address, true),
+    ...differ("interface below", vxlan.below, holder?.name, true),
+  ];
+}
+
+function isWhole({ settings, own, links, family }: TraceFacts, { vni, port, local, below }: VxlanLink): boolean {
+  const isRead = [vni, port, local, below].every((one) => one !== undefined);
+  return isRead && settings !== undefined && own?.addresses[family] !== undefined && links !== undefined;
 }
 
 function vxlanEntries(
-  { tunnel, route }: TraceFacts,
+  { route }: TraceFacts,
+  { device, neighbour, forwards }: Tunnel,
   mac: string | undefined,
   expected: string | undefined,
 ): readonly Judged[] {
-  if (tunnel === undefined || route.kind !== "route") return [];
-  const { device, neighbourMac, forwardsTo } = tunnel;
-  const gateway = route.gateway ?? "";
-  const neighbour = entry(
-    `neighbour ${gateway}`,
-    neighbourMac,
-    mac,
-    `ip neighbour replace ${gateway} lladdr ${mac} dev ${device} nud permanent`,
-  );
-  const fdb = entry(
-    `FDB ${mac ?? neighbourMac ?? ""}`,
-    forwardsTo,
-    expected,
-    `bridge fdb replace ${mac} dev ${device} dst ${expected} self permanent`,
-  );
-  return [neighbour, fdb];
-}
-
-function entry(what: string, found: string | undefined, wanted: string | undefined, remedy: string): Judged {
-  const means = `${remedy}\n${askAgent}`;
-  if (wanted === undefined)
-    return {
-      what,
-      text: found === undefined ? "is missing" : `is ${found}; the datastore does not know what it should be`,
-      verdict: found === undefined ? "wrong" : "unchecked",
-      remedy: means,
-    };
-  if (found === undefined) return { what, text: `is missing: it should be ${wanted}`, verdict: "wrong", remedy: means };
-  if (found !== wanted) return { what, text: `is ${found}: it should be ${wanted}`, verdict: "wrong", remedy: means };
-  return { what, text: `is ${found}`, verdict: "good" };
-}
-
-function outerRoute(outer: Lookup, address: string | undefined, name: string | undefined): Judged {
-  const what = "outer packet";
-  if (outer.kind === "unasked" || address === undefined)
-    return { what, text: "the address of the other node is not known", verdict: "unchecked" };
-  if (outer.kind === "refused")
-    return {
-      what,
-      text: `${address} of ${name}: ${outer.reason}`,
-      verdict: "wrong",
-      remedy: `ip route get ${address}`,
-    };
-  return { what, text: `to ${address} of ${name}, ${describeRoute(outer)}`, verdict: "good" };
-}
-
-function mtuHop({ tunnel, links, family, source, sender }: TraceFacts, below: string | undefined): readonly Judged[] {
-  const [inner, outer] = [
-    tunnel && links.get(tunnel.device)?.mtu,
-    below === undefined ? undefined : links.get(below)?.mtu,
+  const gateway = (route.kind === "route" && route.gateway) || "";
+  const name = neighbour.kind === "found" ? neighbour.value : (mac ?? "");
+  return [
+    entryHop(
+      `neighbour ${gateway}`,
+      neighbour,
+      mac,
+      `ip neighbour replace ${gateway} lladdr ${mac} dev ${device} nud permanent`,
+    ),
+    entryHop(
+      `FDB ${mac ?? name}`,
+      forwards,
+      expected,
+      `bridge fdb replace ${mac} dev ${device} dst ${expected} self permanent`,
+    ),
   ];
-  if (tunnel === undefined || inner === undefined || outer === undefined) return [];
-  const header = headerOf[tunnel.kind][family];
-  const what = "MTU";
-  if (inner + header > outer)
-    return [
-      {
-        what,
-        text: `${tunnel.device} has ${inner}, and ${below} ${outer}: packets of more than ${outer - header} bytes are lost`,
-        verdict: "wrong",
-        remedy: `ip link set ${tunnel.device} mtu ${outer - header}`,
-      },
-    ];
-  const pod = sender.link?.mtu;
-  if (pod !== undefined && pod > inner)
-    return [
-      {
-        what,
-        text: `the pod has ${pod}, and ${tunnel.device} ${inner}: large packets depend on ICMP`,
-        verdict: "wrong",
-        remedy: `nsenter --net=${source.netns} ip link set ${source.ifname} mtu ${inner}`,
-      },
-    ];
-  return [{ what, text: `${inner} inside, ${inner + header} outside, ${outer} on ${below}`, verdict: "good" }];
+}
+
+function entryHop(what: string, found: Entry, wanted: string | undefined, remedy: string): Judged {
+  const means = wanted === undefined ? askAgent : `${remedy}\n${askAgent}`;
+  if (found.kind === "unread") return unchecked(what, `could not be read: ${found.reason}`);
+  if (found.kind === "found" && wanted === undefined)
+    return unchecked(what, `is ${found.value}; the datastore does not know what it should be`);
+  if (found.kind === "found" && found.value === wanted) return { what, text: `is ${found.value}`, verdict: "good" };
+  const state =
+    found.kind === "found" ? `is ${found.value}` : found.kind === "silent" ? `is ${found.state}` : "is missing";
+  return {
+    what,
+    text: wanted === undefined ? state : `${state}: it should be ${wanted}`,
+    verdict: "wrong",
+    remedy: means,
+  };
+}
+
+/** The outer packet, and what comes back. */
+function outerRoute(
+  facts: TraceFacts,
+  { outer, outerReply }: Tunnel,
+  address: string | undefined,
+  name: string | undefined,
+): Judged {
+  const what = "outer packet";
+  if (address === undefined) return unchecked(what, "the address of the other node is not known");
+  const to = `${address} of ${name}`;
+  const remedy = `ip route get ${address}; ip rule`;
+  if (outer.kind === "unasked") return unchecked(what, `to ${to}: the route ${unaskedText(outer)}`);
+  if (outer.kind === "refused") return { what, text: `to ${to}: ${outer.reason}`, verdict: "wrong", remedy };
+  const text = `to ${to}, ${describeRoute(outer)}`;
+  if (outer.via === undefined)
+    return { what, text: `to ${to}: no route by ${outer.dev} leads there`, verdict: "wrong", remedy };
+  return answered(facts, outerReply, { what, text, iif: outer.dev, from: address });
+}
+
+interface Answered {
+  readonly what: string;
+  readonly text: string;
+  readonly iif: string;
+  readonly from: string;
+}
+
+/** Whether the node takes what the other one sends back. */
+function answered(facts: TraceFacts, reply: Lookup, { what, text, iif, from }: Answered): Judged {
+  if (reply.kind === "unasked") return unchecked(what, `${text}; the way back ${unaskedText(reply)}`);
+  if (reply.kind === "route") return { what, text, verdict: "good" };
+  const refused = refusedBy(facts, reply, { from, iif });
+  const remedy = refused.remedy ?? `ip route get ${from}; ip rule`;
+  return { what, text: `${text}; what comes back is refused: ${refused.text}`, verdict: "wrong", remedy };
 }

@@ -102,13 +102,17 @@ function ruleOfTable(rules: readonly IpRule[], table: string | undefined): IpRul
   return rules.find((rule) => rule.table === table && rule.action === undefined);
 }
 
-interface Refused {
-  readonly reason: string;
+/** A packet of a look-up. */
+export interface Asked {
   /** The destination of the look-up. */
   readonly to: string;
   /** Absent: an address of the node. */
   readonly from: string | undefined;
   readonly iif: string | undefined;
+}
+
+interface Refused extends Asked {
+  readonly reason: string;
   readonly what: string;
 }
 
@@ -153,7 +157,7 @@ function complainOfRefusal(
 }
 
 /** Whether the rule matches such a packet, which has no mark. */
-function mayTake(rule: IpRule, { to, from, iif }: Refused): boolean {
+export function mayTake(rule: IpRule, { to, from, iif }: Asked): boolean {
   if (rule.not) return true;
   if (rule.mark !== undefined || (rule.iif !== undefined && rule.iif !== iif)) return false;
   if (rule.to !== undefined && !contains(rule.to, to)) return false;

@@ -20,7 +20,7 @@ const signatures: readonly Signature[] = [
   { name: "ufw", chains: /^ufw6?-/, setsPolicy: true },
   { name: "Calico's felix", tables: /^calico$/, chains: /^cali-/ },
   { name: "kube-router", chains: /^KUBE-(ROUTER|POD-FW|NWPLCY)/ },
-  { name: "kube-proxy", tables: /^kube-proxy/, chains: /^KUBE-/ },
+  { name: "kube-proxy", tables: /^kube-proxy/, chains: /^KUBE-(?!ROUTER|POD-FW|NWPLCY)/ },
   { name: "cilium", chains: /^(OLD_)?CILIUM_/ },
   { name: "flannel", tables: /^flannel/, chains: /^FLANNEL/ },
   { name: "libvirt", tables: /^libvirt/, chains: /^LIBVIRT_/ },

@@ -120,7 +120,13 @@ function checkPort(
   return [finding("tunnel-port-closed", describeBase(place.base), text, remedy)];
 }
 
-function commandsToOpen({ base }: FilterPosition, culprits: readonly string[], family: 4 | 6, port: number): string {
+/** Shell commands that let VXLAN of other nodes in. */
+export function commandsToOpen(
+  { base }: FilterPosition,
+  culprits: readonly string[],
+  family: 4 | 6,
+  port: number,
+): string {
   if (culprits.includes("firewalld"))
     return [`firewall-cmd --add-port=${port}/udp`, `firewall-cmd --permanent --add-port=${port}/udp`].join("\n");
   if (culprits.includes("ufw") && base.backend !== "nft") return `ufw allow ${port}/udp`;
