@@ -19,7 +19,11 @@ const pods = "/api/v1/namespaces/default/pods";
 const conflist = loadConflist(join(root, "test/fixtures/10-calico.conflist"));
 
 interface Resource<Spec = unknown> {
-  readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
+  readonly metadata: {
+    readonly name: string;
+    readonly uid: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly spec: Spec;
 }
 
@@ -66,13 +70,20 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
 
   async function addPod(name: string, annotations: Readonly<Record<string, string>> = {}): Promise<void> {
     node.addPod(name);
-    await call("POST", pods, {
+    await createPod(name, annotations);
+  }
+
+  /** Resolves with its UID. */
+  async function createPod(name: string, annotations: Readonly<Record<string, string>> = {}): Promise<string> {
+    const { metadata } = await call<Resource>("POST", pods, {
       ...{ apiVersion: "v1", kind: "Pod", metadata: { name, annotations } },
       spec: { nodeName: "node-k", automountServiceAccountToken: false, containers: [{ name: "c", image: "i" }] },
     });
+    return metadata.uid;
   }
 
-  const sandboxOf = (name: string, containerId = `id-${name}`) =>
+  /** `uid`: as the kubelet passes it. */
+  const sandboxOf = (name: string, containerId = `id-${name}`, uid?: string) =>
     ({
       containerId,
       netns: `/run/netns/${name}`,
@@ -80,6 +91,7 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
       args: [
         ["K8S_POD_NAMESPACE", "default"],
         ["K8S_POD_NAME", name],
+        ...(uid === undefined ? [] : ([["K8S_POD_UID", uid]] as const)),
       ],
     }) as const;
 
@@ -116,6 +128,39 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
       "cni.projectcalico.org/podIPs": "",
     });
     expect(await allocated()).toBe(0);
+  });
+
+  test("a pod that was made again under its name gets what it asks for itself, however late the watch is", async () => {
+    node.addPod("twin");
+    for (let round = 0; round < 10; round++) {
+      const wanted = `10.244.200.${round}`;
+      const uid = await createPod("twin", { "cni.projectcalico.org/ipAddrs": `["${wanted}"]` });
+      const sandbox = sandboxOf("twin", `id-twin-${round}`, uid);
+      expect(addressOf(runner.add(conflist, sandbox))).toBe(wanted);
+      expect(await annotationsOf("twin")).toMatchObject({ "cni.projectcalico.org/podIP": `${wanted}/32` });
+      runner.del(conflist, sandbox);
+      await call("DELETE", `${pods}/twin?gracePeriodSeconds=0`);
+    }
+    expect(await allocated()).toBe(0);
+  });
+
+  test("a namespace's annotation is followed", async () => {
+    const path = "/api/v1/namespaces/default";
+    const annotate = async (families: string) => {
+      const { metadata, ...namespace } = await call<Resource>("GET", path);
+      const annotations = { "cni.projectcalico.org/ipFamilies": families };
+      await call("PUT", path, { ...namespace, metadata: { ...metadata, annotations } });
+    };
+    node.addPod("asked");
+    const uid = await createPod("asked");
+    const reply = () => agent.ask({ op: "pod", nodename: "node-k", pod: { namespace: "default", name: "asked" }, uid });
+    for (const families of ['["IPv4"]', '["IPv6"]', '["IPv4"]']) {
+      await annotate(families);
+      const annotations = { "cni.projectcalico.org/ipFamilies": families };
+      await expect.poll(reply, { timeout: 5000 }).toMatchObject({ result: { annotations } });
+    }
+    const { metadata, ...namespace } = await call<Resource>("GET", path);
+    await call("PUT", path, { ...namespace, metadata: { ...metadata, annotations: {} } });
   });
 
   test("CHECK, GC and STATUS ask the agent", async () => {
