@@ -88,7 +88,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const answerer: Answerer = {
       addresses: new Addresses(datastore, sys.wallClock, transactions),
       endpoints: endpointsOf(settings, { node: ownNode, datastore, transactions, log }),
-      statusFiles: settings.statusPrefix === undefined ? undefined : new StatusFiles(settings.statusPrefix, sys),
+      statusFiles: statusFilesOf(settings, sys, log),
       node: ownNode,
       queue: new KeyedQueue(),
       adds,
@@ -161,6 +161,11 @@ async function servePlugins(path: string, metrics: Metrics, answerer: Answerer):
 
 function nodeStore(datastore: AsyncDatastore, node: string | undefined, adds: Adds, log: AgentLog): NodeStore {
   return new NodeStore(datastore, node, followTrouble(log), () => adds.count());
+}
+
+function statusFilesOf({ statusPrefix }: AgentSettings, sys: Sys, log: AgentLog): StatusFiles | undefined {
+  const onFailure = ({ message: error }: Error) => log.warn({ error }, "status file of a pod not kept");
+  return statusPrefix === undefined ? undefined : new StatusFiles(statusPrefix, sys, onFailure);
 }
 
 interface EndpointsContext {

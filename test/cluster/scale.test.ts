@@ -1,7 +1,7 @@
 /**
  * An agent of a large cluster: 1,000 nodes, 2,000 blocks, 30,000 pods. It holds what its own node needs, and not the cluster.
  *
- * The objects are written into etcd directly, below the API server too. The 30,000 pods of Kubernetes are left out there: the agent lists none.
+ * The objects are written into etcd directly, below the API server too. There its own node has 300 pods more, each as long as those of large applications.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -26,6 +26,9 @@ import { Node } from "../lib/node/netns.ts";
 const nodeCount = isMany ? 1000 : 100;
 const blocksPerNode = 2;
 const podsPerBlock = 15;
+/** Of the agent's own node, in Kubernetes: more than a kubelet takes. */
+const longPods = 300;
+const longText = "x".repeat(8000);
 const maxResidentMiB = 150;
 /** Of one core. */
 const maxIdlePercent = 1;
@@ -79,6 +82,8 @@ describe.each(clusterSites)("an agent of a large cluster on %s", (name, whyNot, 
         const entry = name === "etcd" ? ofEtcd(object) : ofKubernetes(object);
         if (entry !== undefined) entries.push(entry);
       }
+      if (name !== "etcd")
+        for (let at = 0; at < longPods; at++) entries.push(podEntry(`long-${at}`, nodeOf(0), "", longText));
       await site.etcd.putAll(entries);
       if (name !== "etcd") for (let at = 0; at < nodeCount; at++) await site.addNode(nodeOf(at));
     }, buildTimeoutMs);
@@ -95,6 +100,10 @@ describe.each(clusterSites)("an agent of a large cluster on %s", (name, whyNot, 
         ...{ CALICO_IPV4POOL_CIDR: "10.64.0.0/10", TORTIE_LEAK_GRACE_PERIOD: "8" },
       });
       const readySeconds = (performance.now() - start) / 1000;
+      if (name !== "etcd") {
+        const pod = { namespace: "default", name: `long-${longPods - 1}` };
+        expect(await agent.ask({ op: "pod", nodename: nodeOf(0), pod })).toHaveProperty("result");
+      }
       // Several looks for leaks, of which the elected one's goes over the whole datastore.
       await sleep(20_000);
       const peak = memoryMiBOf(agent.pid, "VmHWM");
@@ -127,16 +136,39 @@ function ofEtcd(object: StoredObject): [string, string] | undefined {
 
 /** As the API server stores custom resources. */
 function ofKubernetes(object: StoredObject): [string, string] | undefined {
-  if (object.kind === "Node" || object.kind === "WorkloadEndpoint") return undefined;
+  if (object.kind === "Node") return undefined;
+  if (object.kind === "WorkloadEndpoint") {
+    const { pod, node, containerID } = object.spec as Readonly<Record<"pod" | "node" | "containerID", string>>;
+    return podEntry(pod, node, containerID, "");
+  }
   const key = keyOf(object);
   const raw = encodeObject(key, object, "crd.projectcalico.org/v1");
   const { path } = resourceOf(key.kind, "crd.projectcalico.org/v1");
-  const uid = `00000000-0000-4000-8000-${(ids++).toString(16).padStart(12, "0")}`;
-  const metadata = { ...raw.metadata, uid, generation: 1, creationTimestamp: "2026-11-28T01:00:00Z" };
+  const metadata = { ...raw.metadata, ...nextIdentity(), generation: 1 };
   return [
     `/registry/crd.projectcalico.org/${path.slice(path.lastIndexOf("/") + 1)}/${resourceName(key)}`,
     stringifyJson({ ...raw, metadata }),
   ];
+}
+
+/** A pod as the API server reads it from etcd. */
+function podEntry(name: string, nodeName: string, containerID: string, description: string): [string, string] {
+  const annotations = {
+    ...{ "example.com/description": description, "cni.projectcalico.org/podIP": "" },
+    ...(containerID !== "" && { "cni.projectcalico.org/containerID": containerID }),
+  };
+  const pod = {
+    ...{ apiVersion: "v1", kind: "Pod" },
+    metadata: { name, namespace: "default", ...nextIdentity(), labels: { app: name }, annotations },
+    spec: { nodeName, containers: [{ name: "c", image: "i", ports: [{ name: "http", containerPort: 80 }] }] },
+    status: { phase: "Running" },
+  };
+  return [`/registry/pods/default/${name}`, JSON.stringify(pod)];
+}
+
+function nextIdentity() {
+  const uid = `00000000-0000-4000-8000-${(ids++).toString(16).padStart(12, "0")}`;
+  return { uid, creationTimestamp: "2026-11-28T01:00:00Z" };
 }
 
 let ids = 1;

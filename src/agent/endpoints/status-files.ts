@@ -18,15 +18,34 @@ interface StatusFile {
 export class StatusFiles {
   readonly #directory: string;
   readonly #sys: Sys;
+  readonly #onFailure: (error: Error) => void;
 
-  /** `prefix`: Felix's `EndpointStatusPathPrefix`. */
-  constructor(prefix: string, sys: Sys) {
+  /** `prefix`: Felix's `EndpointStatusPathPrefix`. `onFailure`: a file cannot be written or removed, which fails no request: the pod has its network. */
+  constructor(prefix: string, sys: Sys, onFailure: (error: Error) => void) {
     this.#directory = `${prefix}/endpoint-status`;
     this.#sys = sys;
+    this.#onFailure = onFailure;
   }
 
-  /** Throws the system's error. A container without a pod has no file. */
+  /** A container without a pod has no file. */
   put(record: EndpointRecord): void {
+    this.#try(() => this.#write(record));
+  }
+
+  /** Removes the file, unless it is of another sandbox. */
+  delete(workload: Workload): void {
+    this.#try(() => this.#remove(workload));
+  }
+
+  #try(body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      this.#onFailure(error as Error);
+    }
+  }
+
+  #write(record: EndpointRecord): void {
     const path = this.#pathOf(record);
     if (path === undefined) return;
     const { addresses, hostInterface, mac, attachment } = record;
@@ -39,8 +58,7 @@ export class StatusFiles {
     this.#sys.replaceFile(path, JSON.stringify(status), { mode: 0o644, durable: false });
   }
 
-  /** Removes the file, unless it is of another sandbox. */
-  delete(workload: Workload): void {
+  #remove(workload: Workload): void {
     const path = this.#pathOf(workload);
     if (path === undefined || this.#containerOf(path) !== workload.attachment.containerId) return;
     this.#sys.removeFile(path);

@@ -12,10 +12,12 @@ const ofNextSandbox = { ...record, attachment: { ...record.attachment, container
 
 let machine: FakeMachine;
 let files: StatusFiles;
+let failures: string[];
 
 beforeEach(() => {
   machine = new FakeMachine();
-  files = new StatusFiles("/var/run/calico", new FakeSys({ machine }));
+  failures = [];
+  files = new StatusFiles("/var/run/calico", new FakeSys({ machine }), ({ message }) => failures.push(message));
 });
 
 describe("the status file of a pod", () => {
@@ -42,6 +44,12 @@ describe("the status file of a pod", () => {
     machine.files.replace(path, '{"ifaceName": "cali1"}', 0o644);
     files.delete(record);
     expect(machine.files.stat(path)).toBeDefined();
+  });
+
+  test("that cannot be written is reported, and fails nothing", () => {
+    new FakeSys({ machine }).makeDirs(path, 0o755);
+    files.put(record);
+    expect(failures).toHaveLength(1);
   });
 
   test("does not exist for a container without a pod", () => {
