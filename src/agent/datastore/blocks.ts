@@ -138,7 +138,9 @@ export class Blocks {
   /** Handles are written side by side. */
   #begin(before: Before | undefined): Before | undefined {
     if (before === undefined || !("handle" in before) || this.#writer.create === undefined) return before;
-    const done = this.#writer.create(before.handle);
+    const { create } = this.#writer;
+    // The plugin's answer goes out first: it is on the way in this turn of the event loop.
+    const done = new Promise<void>((resolve) => setImmediate(resolve)).then(() => create(before.handle));
     done.catch(() => undefined);
     return { done };
   }
