@@ -95,6 +95,24 @@ export function resolveSettings(
   );
 }
 
+/** The values of the node's configurations that are not valid, each as a sentence. A cluster of Kubernetes with Calico's schemas refuses most of them. */
+export function faultsOfSettings(configurations: readonly StoredObject[], node: string): readonly string[] {
+  const names = Object.keys(readers) as readonly (keyof NetworkSettings)[];
+  return configurations
+    .filter(({ metadata: { name } }) => name === "default" || name === `node.${node}`)
+    .flatMap(({ metadata, spec }) => {
+      const values = spec as Readonly<Record<string, unknown>>;
+      const isFault = (name: keyof NetworkSettings) =>
+        (values[name] ?? undefined) !== undefined && readers[name](values[name]) === undefined;
+      return names
+        .filter(isFault)
+        .map(
+          (name) =>
+            `FelixConfiguration "${metadata.name}": ${name} has no valid value, and counts as not set: ${JSON.stringify(values[name])}`,
+        );
+    });
+}
+
 /** Whether packets whose checksum is to be filled in get lost in VXLAN; only on request, because the kernel cannot tell. */
 export function isChecksumOffloadBroken({ featureDetectOverride = "" }: NetworkSettings): boolean {
   const features = featureDetectOverride.split(",").map((one) => one.trim().toLowerCase());

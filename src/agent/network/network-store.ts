@@ -3,7 +3,7 @@
 import { type NetworkEndpoint, networkEndpointOf } from "../../cluster-network/network-endpoint.ts";
 import { type NetworkNode, networkNodeOf } from "../../cluster-network/network-node.ts";
 import { type NetworkPool, networkPoolOf } from "../../cluster-network/network-pool.ts";
-import { type NetworkSettings, resolveSettings } from "../../cluster-network/network-settings.ts";
+import { faultsOfSettings, type NetworkSettings, resolveSettings } from "../../cluster-network/network-settings.ts";
 import type { AsyncDatastore, Following } from "../../store/async-datastore.ts";
 import type { StoredObject } from "../../store/object.ts";
 import type { StoreError } from "../../store/store-error.ts";
@@ -85,6 +85,11 @@ export class NetworkStore {
   /** The agent's own settings before those of the cluster. */
   get settings(): NetworkSettings {
     return resolveSettings(this.#options.settings, this.#configurations.values(), this.#options.node);
+  }
+
+  /** What of them is not valid. */
+  get settingFaults(): readonly string[] {
+    return faultsOfSettings(this.#configurations.values(), this.#options.node);
   }
 
   /** This node's endpoints that ask for something; none unless the settings give that a meaning. */

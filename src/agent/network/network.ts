@@ -112,7 +112,7 @@ export class Network {
 
   async #bringAbout(): Promise<void> {
     const { plan, mtu, troubles } = this.#planned();
-    this.#tell(troubles);
+    this.#tell([...troubles, ...this.#store.settingFaults.map((message) => ({ about: message, message }))]);
     const own = troubles.find(({ isOwn }) => isOwn);
     if (plan === undefined) {
       this.#failures++;
