@@ -42,6 +42,8 @@ export class EtcdFabric {
       ...{ ETCD_ENDPOINTS: this.etcd.endpoint, NODENAME: name, IP: `${address4}/24`, IP6: `${address6}/64` },
       TORTIE_NET: process.env.TORTIE_NET ?? join(dirname(ourPluginDir), "tortie-net"),
       ...{ CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV6POOL_CIDR: "fd00:10:244::/64" },
+      // On a slow machine its first read may take longer than an agent otherwise waits.
+      WAIT_FOR_DATASTORE: "true",
       ...settings,
     };
     const agent = await Agent.start(node, environment, { hasNetwork: true });
