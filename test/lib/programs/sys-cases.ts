@@ -210,9 +210,12 @@ export const sysCases: readonly SysCase[] = [
   {
     name: "lock() waits for another process and gets the lock when that ends",
     run(sys, directory) {
-      const script = `flock ${directory}/lock sh -c 'touch ${directory}/held; sleep 0.3; touch ${directory}/freed' >/dev/null 2>&1 & while ! test -e ${directory}/held; do sleep 0.01; done`;
+      // It holds the lock until the first attempt was made, however slow the machine is.
+      const hold = "touch held; for _ in $(seq 2000); do test -e tried && break; sleep 0.01; done; touch freed";
+      const script = `cd ${directory}; flock lock sh -c '${hold}' >/dev/null 2>&1 & while ! test -e ${directory}/held; do sleep 0.01; done`;
       sys.run([shell, "-c", script], { env: { PATH: "/usr/bin:/bin" }, stdin: "", timeoutMs: 10_000 });
       expectErrno("ETIMEDOUT", () => sys.lock(`${directory}/lock`, "exclusive", 20));
+      sys.createFile(`${directory}/tried`, "", 0o600);
       sys.unlock(sys.lock(`${directory}/lock`, "exclusive", 20_000));
       expectEqual(sys.stat(`${directory}/freed`)?.kind, "file");
     },
