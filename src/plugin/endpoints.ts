@@ -12,8 +12,8 @@ import { runEvery } from "../errors/run-every.ts";
 import type { Sys } from "../host/sys.ts";
 import { type Attachment, ownerOf } from "../identity/attachment.ts";
 import { hostInterfacePrefix } from "../identity/names.ts";
-import { ownersExcept, removeInSandbox } from "./owned.ts";
-import { findSandbox, sandboxAtDel } from "./sandbox.ts";
+import { ownersExcept } from "./owned.ts";
+import { inSandboxAt, sandboxAtDel } from "./sandbox.ts";
 
 /** What an endpoint owns. */
 export interface OwnedEndpoint {
@@ -53,7 +53,7 @@ export function removeInterfaces(
     let wasLast = false;
     runEvery([
       // Before the interface, which shows that the sandbox is the attachment's.
-      () => removeInSandbox(sys, path, owner, owned.inSandbox(attachment, names)),
+      () => inSandboxAt(sys, path, (inside) => inside.remove(owner, owned.inSandbox(attachment, names))),
       // Before the interface, because then the kernel's waits for the two removals overlap.
       () => {
         wasLast = removeShared(owned, executor, sys, attachment);
@@ -80,7 +80,7 @@ export function collectInterfaces(
   const left = new Map<string, Endpoint>();
   const inSandboxes = stale.map(({ record, owner, name }) => () => {
     const netns = sandboxAtDel(sys, { netns: record.netns, netnsOverride: false });
-    removeInSandbox(sys, netns, owner, owned.inSandbox(record.attachment, [name]));
+    inSandboxAt(sys, netns, (executor) => executor.remove(owner, owned.inSandbox(record.attachment, [name])));
     left.set(owner, record);
   });
   const links = {
@@ -144,13 +144,7 @@ function unownedInterface(
   ifname: string,
   netns: string | undefined,
 ): readonly string[] {
-  const sandbox = netns === undefined ? undefined : findSandbox(sys, netns);
-  if (sandbox === undefined) return [];
-  try {
-    const host = withExecutor(sys, sandbox, (_, facts) => facts.vethEnds(ifname)?.host);
-    if (host === undefined || host.alias !== undefined || host.mac !== signature.mac) return [];
-    return host.name.startsWith(hostInterfacePrefix) ? [host.name] : [];
-  } finally {
-    sys.closeNetns(sandbox);
-  }
+  const host = inSandboxAt(sys, netns, (_, facts) => facts.vethEnds(ifname)?.host);
+  if (host === undefined || host.alias !== undefined || host.mac !== signature.mac) return [];
+  return host.name.startsWith(hostInterfacePrefix) ? [host.name] : [];
 }

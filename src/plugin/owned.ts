@@ -8,11 +8,10 @@ import {
   withExecutor,
 } from "../dataplane/executor.ts";
 import { runEvery } from "../errors/run-every.ts";
-import type { Sys } from "../host/sys.ts";
 import { type Attachment, ownerOf, ownerPrefixOf } from "../identity/attachment.ts";
 import type { NftTable } from "../plan/nft.ts";
 import type { Context, Plugin } from "./plugin.ts";
-import { findSandbox } from "./sandbox.ts";
+import { inSandboxAt } from "./sandbox.ts";
 
 export interface Owned {
   /** In the sandbox; skipped if the sandbox is gone. */
@@ -45,7 +44,7 @@ export function removalOf(owned: Owned): Pick<Plugin<unknown>, "del" | "gc"> {
         ...(onHost?.(attachment, prevResult) ?? []),
       ];
       runEvery([
-        () => inSandbox && removeInSandbox(sys, netns, owner, inSandbox(attachment)),
+        () => inSandbox && inSandboxAt(sys, netns, (executor) => executor.remove(owner, inSandbox(attachment))),
         () =>
           withExecutor(sys, undefined, (executor) =>
             runEvery(removals.map((one) => () => onRemoved(executor.remove(owner, [one]), context))),
@@ -71,21 +70,4 @@ export function removalOf(owned: Owned): Pick<Plugin<unknown>, "del" | "gc"> {
 /** The network's owners without those in `valid`. */
 export function ownersExcept(network: string, valid: ReadonlySet<string>): StaleOwners {
   return { prefix: ownerPrefixOf(network), except: valid };
-}
-
-/** `netns`: the sandbox's path; does nothing if it is absent or leads to no network namespace. */
-export function removeInSandbox(
-  sys: Sys,
-  netns: string | undefined,
-  owner: string,
-  removals: readonly Removal[],
-): void {
-  const sandbox = netns === undefined ? undefined : findSandbox(sys, netns);
-  if (sandbox === undefined) return;
-  try {
-    withExecutor(sys, sandbox, (executor) => executor.remove(owner, removals));
-  } finally {
-    // GC opens the sandboxes of all lost attachments, which may be more than a process may have open.
-    sys.closeNetns(sandbox);
-  }
 }

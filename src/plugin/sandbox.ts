@@ -1,6 +1,7 @@
 /** The sandbox in CNI_NETNS, checked before any change. */
 import type { Environment } from "../cni/environment.ts";
 import { CniError, code } from "../cni/error.ts";
+import { withExecutor } from "../dataplane/executor.ts";
 import { isErrno, type Netns, type Sys } from "../host/sys.ts";
 
 /**
@@ -51,8 +52,24 @@ export function openSandbox(sys: Sys, path: string): Netns {
   }
 }
 
+/** Runs `body` with an executor in the sandbox at DEL and GC; `undefined` if the path is absent or leads to no network namespace. */
+export function inSandboxAt<T>(
+  sys: Sys,
+  path: string | undefined,
+  body: Parameters<typeof withExecutor<T>>[2],
+): T | undefined {
+  const netns = path === undefined ? undefined : findSandbox(sys, path);
+  if (netns === undefined) return undefined;
+  try {
+    return withExecutor(sys, netns, body);
+  } finally {
+    // GC opens the sandboxes of all lost attachments, which may be more than a process may have open.
+    sys.closeNetns(netns);
+  }
+}
+
 /** `undefined` if it cannot be opened: it is gone, or only the empty file of its mount point is left. */
-export function findSandbox(sys: Sys, path: string): Netns | undefined {
+function findSandbox(sys: Sys, path: string): Netns | undefined {
   try {
     return sys.openNetns(path);
   } catch {
