@@ -26,10 +26,19 @@ export interface Schema {
 
 /** The first fault of a value: `"mtu" must be an integer, not "1500"`; `undefined` if it is valid. `root` names the value itself. */
 export function faultOf(schema: Schema, value: unknown, root = ""): string | undefined {
-  const fault = findFault(schema, value);
+  const fault = faultAt(schema, value, root);
   if (fault === undefined) return undefined;
-  const path = root === "" ? fault.path : under(root, fault).path;
-  return path === "" ? textOf(fault) : `"${path}" ${textOf(fault)}`;
+  return fault.path === "" ? fault.text : `"${fault.path}" ${fault.text}`;
+}
+
+/** The same in two: `mtu` and `must be an integer, not "1500"`. */
+export function faultAt(
+  schema: Schema,
+  value: unknown,
+  root: string,
+): { readonly path: string; readonly text: string } | undefined {
+  const fault = findFault(schema, value);
+  return fault && { path: root === "" ? fault.path : under(root, fault).path, text: textOf(fault) };
 }
 
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

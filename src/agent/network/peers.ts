@@ -68,32 +68,39 @@ function conflictsAmong(
 ): { readonly conflicted: ReadonlySet<string>; readonly troubles: Trouble[] } {
   const conflicted = new Set<string>();
   const troubles: Trouble[] = [];
-  const claims = new Map<string, NetworkNode[]>();
+  const claims = new Map<string, { readonly what: Claim; readonly claimants: NetworkNode[] }>();
   for (const node of nodes) {
     const address = node.vxlanAddresses[family];
     if (address === undefined) continue;
-    for (const claim of [`tunnel address ${address}`, `tunnel MAC address ${node.vxlanMacs[family]}`]) {
-      const claimants = claims.get(claim) ?? [];
-      claimants.push(node);
-      claims.set(claim, claimants);
+    for (const [what, value] of [
+      ["tunnel address", address],
+      ["tunnel MAC address", node.vxlanMacs[family]],
+    ] as const) {
+      const claim = claims.get(`${what} ${value}`) ?? { what, claimants: [] };
+      claim.claimants.push(node);
+      claims.set(`${what} ${value}`, claim);
     }
   }
-  for (const [claim, claimants] of claims) {
+  for (const [claim, { what, claimants }] of claims) {
     if (claimants.length < 2) continue;
     for (const { name } of claimants) conflicted.add(name);
     const names = claimants.map(({ name }) => `"${name}"`).join(" and ");
     troubles.push({
       about: claim,
-      message: `cannot route by VXLAN to nodes ${names}: they have the same ${claim}; ${remedy(claim, family)}`,
+      message: `cannot route by VXLAN to nodes ${names}: they have the same ${claim}; ${remedy(what, family)}`,
     });
   }
   return { conflicted, troubles };
 }
 
-function remedy(claim: string, family: Family): string {
-  const isMac = claim.startsWith("tunnel MAC");
-  const field = isMac
-    ? { 4: "VXLANTunnelMACAddr", 6: "VXLANTunnelMACAddrV6" }[family]
-    : { 4: "IPv4VXLANTunnelAddr", 6: "IPv6VXLANTunnelAddr" }[family];
-  return `remove the annotation projectcalico.org/${field} (etcd: the field of the Node's spec) from all but one, and its agent sets another`;
+type Claim = "tunnel address" | "tunnel MAC address";
+
+/** Where a Node has them. */
+const fields: Readonly<Record<Claim, Readonly<Record<Family, string>>>> = {
+  "tunnel address": { 4: "IPv4VXLANTunnelAddr", 6: "IPv6VXLANTunnelAddr" },
+  "tunnel MAC address": { 4: "VXLANTunnelMACAddr", 6: "VXLANTunnelMACAddrV6" },
+};
+
+function remedy(what: Claim, family: Family): string {
+  return `remove the annotation projectcalico.org/${fields[what][family]} (etcd: the field of the Node's spec) from all but one, and its agent sets another`;
 }

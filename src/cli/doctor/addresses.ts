@@ -32,7 +32,7 @@ export function checkAddresses(
 }
 
 export function hasDamagedPool({ problems }: Report): boolean {
-  return problems.some(({ kind, subject }) => kind === "damaged object" && subject.startsWith("IPPool "));
+  return problems.some(({ object }) => object?.kind === "IPPool");
 }
 
 /** Remedies that an operator must choose, by kind of problem. */
@@ -43,12 +43,12 @@ const waysOut: Readonly<Partial<Record<ProblemKind, (address: string) => string>
 };
 
 /** Kinds whose content cannot be derived from other objects. */
-function isSetting(kind: string | undefined): kind is "IPPool" | "IPReservation" | "IPAMConfig" {
+function isSetting(kind: string): boolean {
   return kind === "IPPool" || kind === "IPReservation" || kind === "IPAMConfig";
 }
 
 function findingOf(problem: Problem, isRepairable: boolean): Finding {
-  const { kind, subject, reason } = problem;
+  const { kind, subject, object, reason } = problem;
   const finding = {
     id: kind.replaceAll(" ", "-"),
     section: "addresses",
@@ -56,10 +56,9 @@ function findingOf(problem: Problem, isRepairable: boolean): Finding {
     subject,
     text: reason,
   } as const;
-  const [ofKind, name = ""] = subject.split(" ");
-  if (kind === "damaged object" && isSetting(ofKind)) {
+  if (object !== undefined && isSetting(object.kind)) {
     // An administrator's settings are stored nowhere else.
-    const command = `tortie delete ${ofKind.toLowerCase()} ${name} --force`;
+    const command = `tortie delete ${object.kind.toLowerCase()} ${object.name} --force`;
     const remedy = `# "tortie apply --force -f FILE" replaces it, "${command}" deletes it; both keep the damaged file in the same directory; until then every ADD fails`;
     return { ...finding, remedy };
   }

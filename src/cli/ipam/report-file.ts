@@ -47,7 +47,12 @@ const allocation: z.ZodType<Allocation> = z.object({
   isUnseen: z.literal(true).optional(),
 });
 
-const problem: z.ZodType<Problem> = z.object({ kind: z.enum(problemKinds), subject: z.string(), reason: z.string() });
+const problem: z.ZodType<Problem> = z.object({
+  kind: z.enum(problemKinds),
+  subject: z.string(),
+  object: z.object({ kind: z.string(), name: z.string() }).optional(),
+  reason: z.string(),
+});
 
 /** Exported for programs that read reports: `z.toJSONSchema(reportSchema)`. */
 const reportSchema: z.ZodType<ReportFile> = z.object({

@@ -2,7 +2,7 @@
 
 import { isLogLevel } from "../../log/options.ts";
 import { calicoKeys, describeUnsupported, unsupportedIn } from "../../plugin/unsupported.ts";
-import { faultOf, isObject, type Schema } from "../../schema/schema.ts";
+import { faultAt, isObject, type Schema } from "../../schema/schema.ts";
 import { messageOf } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
 import { type KnownPlugin, knownPlugins } from "./plugins.ts";
@@ -87,8 +87,8 @@ function valueFindings(
 }
 
 function faultFindings(schema: Schema, value: unknown, path: string): readonly LintFinding[] {
-  const [, place, text] = /^"(.*?)" (.*)$/s.exec(faultOf(schema, value, path) ?? "") ?? [];
-  return place === undefined || text === undefined ? [] : [{ path: place, text, effect: "refused" }];
+  const fault = faultAt(schema, value, path);
+  return fault === undefined ? [] : [{ ...fault, effect: "refused" }];
 }
 
 /** Keys that no plugin reads. */

@@ -131,5 +131,5 @@ export function subjectOf({ kind, name }: ObjectRef): string {
 }
 
 export function checkDamage({ damaged }: Snapshot): readonly Problem[] {
-  return damaged.map(({ object, reason }) => ({ kind: "damaged object", subject: subjectOf(object), reason }));
+  return damaged.map(({ object, reason }) => ({ kind: "damaged object", subject: subjectOf(object), object, reason }));
 }

@@ -123,6 +123,8 @@ export interface Problem {
    * the kind it identifies a problem.
    */
   readonly subject: string;
+  /** The damaged object. */
+  readonly object?: ObjectRef | undefined;
   /** What is wrong, as the end of a sentence that begins with the subject. */
   readonly reason: string;
 }
