@@ -11,7 +11,7 @@ import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
 import { type ChangingFacts, type Diagnosis, diagnoseChanging, diagnoseStatic, inOrder } from "./diagnosis.ts";
-import { type Finding, type Note, titleOf, titleOfNote } from "./finding.ts";
+import { type Finding, type Note, type Step, titleOf, titleOfNote } from "./finding.ts";
 import { applyFix, describeFix } from "./fixing.ts";
 import { checkLocks, type LockFacts } from "./locks.ts";
 import { type DiagnosisOptions, gatherChanging, gatherStatic, graceNs } from "./look.ts";
@@ -34,8 +34,9 @@ export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<E
   const { fix = false, dryRun = false, only = [], verbose = false, output } = options;
   if (dryRun && !fix) throw new CliError("cannot run doctor: --dry-run is for --fix", exitStatus.usage);
   if (only.length > 0 && !fix) throw new CliError("cannot run doctor: --only is for --fix", exitStatus.usage);
-  const tell = (lines: readonly string[]) => {
-    if (output === "text") for (const line of verbose ? lines : summarise(lines)) cli.out(`${line}\n`);
+  const tell = (steps: readonly Step[]) => {
+    const lines = verbose ? steps.map(({ text }) => text) : summarise(steps);
+    if (output === "text") for (const line of lines) cli.out(`${line}\n`);
   };
   let diagnosis = await examine(cli, options);
   for (const id of only) noteAbsent(cli, id, diagnosis);
@@ -93,7 +94,7 @@ async function repairUntilWell(
   cli: Cli,
   first: Diagnosis,
   { only = [], ...where }: DoctorOptions,
-  tell: (lines: readonly string[]) => void,
+  tell: (steps: readonly Step[]) => void,
 ): Promise<{ readonly diagnosis: Diagnosis; readonly done: Done }> {
   const repaired: string[] = [];
   const failed = new Map<string, string>();
@@ -101,10 +102,10 @@ async function repairUntilWell(
   for (let round = 0; round < maxRounds; round++) {
     const due = dueOf(diagnosis, only).filter((finding) => !failed.has(titleOf(finding)));
     if (due.length === 0) break;
-    const lines: string[] = [];
+    const steps: Step[] = [];
     for (const finding of due) {
       try {
-        lines.push(...(await applyFix(cli, finding, graceNs(where))));
+        steps.push(...(await applyFix(cli, finding, graceNs(where))));
       } catch (error) {
         const reason = `cannot repair ${titleOf(finding)}: ${messageOf(error)}`;
         cli.note(`tortie: ${reason}`);
@@ -112,8 +113,8 @@ async function repairUntilWell(
         failed.set(titleOf(finding), reason);
       }
     }
-    tell(lines);
-    repaired.push(...lines);
+    tell(steps);
+    repaired.push(...steps.map(({ text }) => text));
     diagnosis = await examine(cli, where);
   }
   return { diagnosis, done: { repaired, failed: [...failed.values()] } };
@@ -125,8 +126,11 @@ function dueOf({ findings }: Diagnosis, only: readonly string[]): readonly Findi
 }
 
 /** For a dry run. Findings that a repair would reveal are unknown here; --fix looks again after each round. */
-function rehearse(findings: readonly Finding[]): readonly string[] {
-  const lines = findings.flatMap(({ fix }) => (fix === undefined ? [] : describeFix(fix)));
+function rehearse(findings: readonly Finding[]): readonly Step[] {
+  const steps = findings.flatMap(({ fix }) => (fix === undefined ? [] : describeFix(fix)));
   const more = "checked again, and repaired what these repairs revealed";
-  return (lines.length === 0 ? [] : [...lines, more]).map((line) => `${line} (dry run)`);
+  return (steps.length === 0 ? [] : [...steps, { kind: more, text: more }]).map(({ kind, text }) => ({
+    kind,
+    text: `${text} (dry run)`,
+  }));
 }

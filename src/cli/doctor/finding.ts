@@ -51,6 +51,14 @@ export type Fix =
   /** Removes unused files under the store's lock. */
   | { readonly kind: "remove"; readonly paths: readonly string[] };
 
+/** What `--fix` did, or would do. */
+export interface Step {
+  /** What many steps have in common, for their sum: `called DEL of portmap`. */
+  readonly kind: string;
+  /** The line that says it. */
+  readonly text: string;
+}
+
 export interface PluginCall {
   /** The path of the executable. */
   readonly path: string;

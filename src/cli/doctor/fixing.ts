@@ -6,6 +6,7 @@ import { CoreError } from "../../errors/core-error.ts";
 import { isErrno } from "../../host/sys.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
 import { confirmedProblems, repair } from "../../ipam/check/repair.ts";
+import type { Problem } from "../../ipam/check/report.ts";
 import { readBlock, releaseBlock } from "../../ipam/model/affinity.ts";
 import { isEmpty } from "../../ipam/model/block.ts";
 import { drive } from "../../store/transaction.ts";
@@ -14,11 +15,11 @@ import { messageOf } from "../error.ts";
 import { takeSnapshot } from "../ipam/snapshot.ts";
 import { gatherFacts } from "../node/facts.ts";
 import { datastoreOf } from "../store.ts";
-import type { ChainCall, Finding, Fix, PluginCall } from "./finding.ts";
+import type { ChainCall, Finding, Fix, PluginCall, Step } from "./finding.ts";
 import { callPlugin, faultOfPlugin, quote } from "./plugin-call.ts";
 
-/** Applies a fix. Returns one line per step. Throws `Error` with the reason of a failure. */
-export async function applyFix(cli: Cli, { fix, id, subject }: Finding, graceNs: bigint): Promise<readonly string[]> {
+/** Applies a fix. Throws `Error` with the reason of a failure. */
+export async function applyFix(cli: Cli, { fix, id, subject }: Finding, graceNs: bigint): Promise<readonly Step[]> {
   if (fix === undefined) throw new Error(`${id} ${subject} needs a manual repair`);
   switch (fix.kind) {
     case "plugins":
@@ -41,35 +42,44 @@ export async function applyFix(cli: Cli, { fix, id, subject }: Finding, graceNs:
 }
 
 /** Describes the same steps without executing them. */
-export function describeFix(fix: Fix): readonly string[] {
+export function describeFix(fix: Fix): readonly Step[] {
   switch (fix.kind) {
     case "plugins":
     case "chain":
       return fix.calls.map(describeCall);
     case "programs":
-      return fix.does === undefined ? fix.argvs.map((argv) => `ran ${argv.map(quote).join(" ")}`) : [fix.does];
+      if (fix.does !== undefined) return [{ kind: fix.does, text: fix.does }];
+      return fix.argvs.map((argv) => step(`ran ${argv[0]}`, `ran ${argv.map(quote).join(" ")}`));
     case "record": {
       const { network, containerId, ifname } = fix.endpoint.attachment;
-      return [`wrote the record of ${network}/${containerId}/${ifname}`];
+      return [step("wrote a record", `wrote the record of ${network}/${containerId}/${ifname}`)];
     }
     case "address":
-      return [`repaired ${fix.problem.kind} ${fix.problem.subject}`];
+      return [step(repaired(fix.problem), `${repaired(fix.problem)} ${fix.problem.subject}`)];
     case "reclaim":
-      return [`released block ${fix.cidr} of node ${JSON.stringify(fix.node)}`];
+      return [step("released a block", `released block ${fix.cidr} of node ${JSON.stringify(fix.node)}`)];
     case "remove":
-      return fix.paths.map((path) => `removed ${path}`);
+      return fix.paths.map((path) => step("removed a file", `removed ${path}`));
   }
 }
 
-function describeCall({ command, path, attachment }: PluginCall): string {
-  const name = path.slice(path.lastIndexOf("/") + 1);
-  if (attachment === undefined) return `called ${command} of ${name}`;
+function step(kind: string, text: string): Step {
+  return { kind, text };
+}
+
+function repaired({ kind }: Problem): string {
+  return `repaired ${kind}`;
+}
+
+function describeCall({ command, path, attachment }: PluginCall): Step {
+  const call = `called ${command} of ${path.slice(path.lastIndexOf("/") + 1)}`;
+  if (attachment === undefined) return step(call, call);
   const { network, containerId, ifname } = attachment;
-  return `called ${command} of ${name} for ${network}/${containerId}/${ifname}`;
+  return step(call, `${call} for ${network}/${containerId}/${ifname}`);
 }
 
 /** Continues after a failure: each plugin removes only its own objects. */
-async function callAll(cli: Cli, calls: readonly PluginCall[]): Promise<readonly string[]> {
+async function callAll(cli: Cli, calls: readonly PluginCall[]): Promise<readonly Step[]> {
   const faults: string[] = [];
   for (const call of calls) {
     const fault = faultOfPlugin(await callPlugin(cli, call));
@@ -80,7 +90,7 @@ async function callAll(cli: Cli, calls: readonly PluginCall[]): Promise<readonly
 }
 
 /** Stops at the first failure. */
-async function addAll(cli: Cli, calls: readonly ChainCall[]): Promise<readonly string[]> {
+async function addAll(cli: Cli, calls: readonly ChainCall[]): Promise<readonly Step[]> {
   let result: Readonly<Record<string, unknown>> = {};
   for (const call of calls) {
     const answer = await callPlugin(cli, { ...call, document: { ...call.document, ...result } });
@@ -103,7 +113,7 @@ async function repairAddress(
   cli: Cli,
   { problem }: Extract<Fix, { kind: "address" }>,
   graceNs: bigint,
-): Promise<readonly string[]> {
+): Promise<readonly Step[]> {
   const facts = await gatherFacts(cli);
   return datastoreOf(cli).exclusively((store) => {
     const snapshot = { ...takeSnapshot(cli, facts), graceNs };
@@ -114,7 +124,7 @@ async function repairAddress(
       return confirmedProblems([{ ...fresh, problems: known }], fresh).map((one) => {
         const done = drive(repair(one, fresh, snapshot), store);
         if (done === undefined) throw new Error(`it needs a manual decision: it ${one.reason}`);
-        return done;
+        return step(repaired(one), done);
       });
     } catch (error) {
       if (error instanceof CoreError) throw new Error(error.message);
@@ -124,7 +134,7 @@ async function repairAddress(
 }
 
 /** Does nothing if an address of the block was assigned since. */
-function reclaim(cli: Cli, fix: Extract<Fix, { kind: "reclaim" }>): readonly string[] {
+function reclaim(cli: Cli, fix: Extract<Fix, { kind: "reclaim" }>): readonly Step[] {
   return datastoreOf(cli).exclusively((store) => {
     const block = drive(readBlock(fix.cidr), store);
     if (block !== undefined && !isEmpty(block.spec)) return [];
@@ -134,7 +144,7 @@ function reclaim(cli: Cli, fix: Extract<Fix, { kind: "reclaim" }>): readonly str
 }
 
 /** No other process writes while the lock is held. */
-function removeFiles(cli: Cli, fix: Extract<Fix, { kind: "remove" }>): readonly string[] {
+function removeFiles(cli: Cli, fix: Extract<Fix, { kind: "remove" }>): readonly Step[] {
   return datastoreOf(cli).exclusively(() => {
     for (const path of fix.paths) {
       try {

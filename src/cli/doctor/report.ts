@@ -4,7 +4,7 @@ import * as z from "zod";
 import type { Cli } from "../cli.ts";
 import { formatDocument } from "../resources/document-text.ts";
 import type { Diagnosis } from "./diagnosis.ts";
-import { type Finding, type Note, type Section, sections } from "./finding.ts";
+import { type Finding, type Note, type Section, type Step, sections } from "./finding.ts";
 import { plural } from "./plural.ts";
 
 /** Exported for programs that read it: `z.toJSONSchema(doctorReport)`. */
@@ -175,14 +175,13 @@ function remedyLines(remedy: readonly string[]): readonly string[] {
   return remedy.map((line, index) => `           ${index === 0 ? "remedy:" : "       "} ${line}`);
 }
 
-/** Shortens a list of similar lines to the first few and a count. */
-export function summarise(lines: readonly string[]): readonly string[] {
+/** One line for each step; of many similar steps the first few and a count. */
+export function summarise(steps: readonly Step[]): readonly string[] {
   const kinds = new Map<string, string[]>();
-  for (const line of lines) {
-    const kind = kindOf(line);
+  for (const { kind, text } of steps) {
     const group = kinds.get(kind);
-    if (group === undefined) kinds.set(kind, [line]);
-    else group.push(line);
+    if (group === undefined) kinds.set(kind, [text]);
+    else group.push(text);
   }
   return [...kinds].flatMap(([kind, group]) => {
     const more = group.length - maxLinesOfKind;
@@ -191,9 +190,3 @@ export function summarise(lines: readonly string[]): readonly string[] {
 }
 
 const maxLinesOfKind = 3;
-
-/** `called DEL of portmap`, `released`: a line without its subject. */
-function kindOf(line: string): string {
-  const [call] = line.split(" for ");
-  return line.startsWith("called ") && call !== undefined ? call : (line.split(" ")[0] ?? "");
-}

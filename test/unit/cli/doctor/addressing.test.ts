@@ -135,7 +135,9 @@ describe("checkAddressing() of another node's block", () => {
       text: 'belongs to node "old-name", and this node is "node-1": no node assigns addresses from it',
       fix: { kind: "reclaim", node: "old-name", cidr },
     });
-    expect(await applyFix(world.cli(), finding as never, 0n)).toEqual([`released block ${cidr} of node "old-name"`]);
+    expect(await applyFix(world.cli(), finding as never, 0n)).toMatchObject([
+      { text: `released block ${cidr} of node "old-name"` },
+    ]);
     expect(await findings(world)).toEqual([]);
     expect(world.object("IPAMBlock", "10-7-0-0-26")).toBeUndefined();
     expect(world.object("BlockAffinity", "old-name-10-7-0-0-26")).toBeUndefined();

@@ -315,13 +315,17 @@ test("describeDiagnosis() has colours on a terminal: of the word that says how i
   expect(coloured.replace(/\x1b\[\d+m/g, "")).toBe(plain);
 });
 
-test("summed() tells the first few of many lines that say the same, and counts the rest", () => {
+test("summarise() tells the first few of many lines that say the same, and counts the rest", () => {
   const called = (n: number) => `called ADD of portmap for net/c${n}/eth0`;
   const released = (n: number) => `released 10.0.0.${n} of handle "net.c${n}"`;
   const numbers = Array.from({ length: 58 }, (_, index) => index);
-  expect(summarise([called(0), "ran modprobe ifb", ...numbers.map(released), called(1), called(2), called(3)])).toEqual(
-    [...[0, 1, 2, 3].map(called), "ran modprobe ifb", ...[0, 1, 2].map(released), "released …: 55 more (--verbose)"],
-  );
+  const steps = [
+    ...[0, 1, 2, 3].map((n) => ({ kind: "called ADD of portmap", text: called(n) })),
+    { kind: "ran modprobe", text: "ran modprobe ifb" },
+    ...numbers.map((n) => ({ kind: "repaired leaked address", text: released(n) })),
+  ];
+  const more = "repaired leaked address …: 55 more (--verbose)";
+  expect(summarise(steps)).toEqual([...steps.slice(0, 8).map(({ text }) => text), more]);
 });
 
 test("describeDiagnosis() tells what was looked at, what is wrong, and at most ten of a kind", () => {
