@@ -1,12 +1,15 @@
 /** Every object of a datastore, as a list that `tortie datastore migrate import` reads. */
-import type { Kind } from "../../store/object.ts";
+import type { Kind, ShownKind } from "../../store/object.ts";
+import { shownKinds } from "../../store/shown-kinds.ts";
+import { StoreError } from "../../store/store-error.ts";
 import { list, type Transaction } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
 import { formatDocument, withoutText } from "../resources/document-text.ts";
 import { listEndpointResources } from "../resources/endpoint.ts";
 import type { Resource } from "../resources/resource.ts";
-import { type StoreType, storeType, writeStore } from "../store.ts";
+import { readStore, type StoreType, storeType, writeStore } from "../store.ts";
+import { listed } from "../ui/listed.ts";
 import { readReady } from "./lock.ts";
 
 /** In the order in which they are written: what a node may use comes before what it has. */
@@ -34,6 +37,9 @@ export function isDerived(type: StoreType, kind: Kind): boolean {
 
 export async function exportObjects(cli: Cli): Promise<ExitStatus> {
   const items = await writeStore(cli, readAll(cli));
+  const others = cli.cluster === undefined ? [] : await readStore(cli, countOthers());
+  if (others.length > 0)
+    cli.note(`tortie: left out ${listed(others)}, which Tortie does not write: move them with calicoctl`);
   cli.out(formatDocument({ apiVersion: "projectcalico.org/v3", kind: "List", items }, "yaml"));
   return exitStatus.done;
 }
@@ -53,6 +59,21 @@ function* readAll(cli: Cli): Transaction<readonly unknown[]> {
     items.push(...objects.map((object) => withoutRevision(withoutText(object) as Resource)));
   }
   return items;
+}
+
+/** What is there for Calico's other programs: `2 NetworkPolicy`. */
+function* countOthers(): Transaction<readonly string[]> {
+  const found: string[] = [];
+  for (const kind of Object.keys(shownKinds) as ShownKind[]) {
+    try {
+      const { length } = yield* list(kind);
+      if (length > 0) found.push(`${length} ${kind}`);
+    } catch (error) {
+      // A cluster of Kubernetes may have no such resource.
+      if (!(error instanceof StoreError) || error.kind === "timeout") throw error;
+    }
+  }
+  return found;
 }
 
 /** Revisions and identities belong to the datastore. */

@@ -49,6 +49,19 @@ describe("tortie datastore migrate", () => {
     expect((await kubernetes.run("get clusterinformation -o yaml")).stdout).toContain("datastoreReady: true");
   });
 
+  test("export names what it leaves out of a cluster", async () => {
+    const world = new ClusterWorld("etcdv3");
+    await world.run("datastore migrate lock");
+    expect((await world.run("datastore migrate export")).stderr).toBe("");
+    for (const name of ["a", "b"]) world.put("NetworkPolicy", name, {}, { namespace: "default" });
+    world.put("Tier", "default", {});
+    const { status, stderr } = await world.run("datastore migrate export");
+    expect({ status, stderr }).toEqual({
+      status: 0,
+      stderr: "tortie: left out 2 NetworkPolicy and 1 Tier, which Tortie does not write: move them with calicoctl\n",
+    });
+  });
+
   test("export of a cluster that is not locked, and import into one: refused", async () => {
     const world = new ClusterWorld("etcdv3");
     expect((await world.run("datastore migrate export")).stderr).toContain("the datastore is not locked");
