@@ -48,6 +48,7 @@ describe.skipIf(whyNot !== undefined)(`objects of ${group}${whyNot ? `: ${whyNot
       const environment = {
         ...{ DATASTORE_TYPE: "kubernetes", KUBECONFIG: kubeconfig, CALICO_API_GROUP: group, NODENAME: name },
         ...{ CALICO_NETWORKING_BACKEND: "vxlan", IP: `${address4}/24`, FELIX_IPV6SUPPORT: "false" },
+        FELIX_ENDPOINTSTATUSPATHPREFIX: "/run/calico",
         ...{ CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV4POOL_VXLAN: "Always" },
         TORTIE_NET: process.env.TORTIE_NET ?? join(dirname(ourPluginDir), "tortie-net"),
       };
@@ -101,7 +102,10 @@ describe.skipIf(whyNot !== undefined)(`objects of ${group}${whyNot ? `: ${whyNot
     await expect.poll(() => node.sh("ip route show dev vxlan.calico"), { timeout: 20_000 }).toContain(block?.spec.cidr);
     const ping = () => node.run(["ping", "-n", "-c", "1", "-W", "1", far], { in: "one" }).status;
     await expect.poll(ping, { timeout: 20_000 }).toBe(0);
+    const status = "/run/calico/endpoint-status/k8s default%2Fone eth0";
+    expect(JSON.parse(node.sh(`cat '${status}'`))).toMatchObject({ ipv4Nets: [`${near}/32`], containerID: "id-one" });
     runnerOf("node-a").del(conflist, sandboxOf("one"));
+    expect(node.sh("ls /run/calico/endpoint-status")).toBe("");
     runnerOf("node-b").del(conflist, sandboxOf("two"));
     expect(await podHandles()).toEqual([]);
     for (const kind of ["ippools", "ipamblocks", "ipamhandles", "blockaffinities", "clusterinformations"]) {

@@ -40,6 +40,8 @@ interface Place {
   readonly node: number;
   readonly sandbox: number;
   readonly container: string;
+  /** Of its pod; unknown if the answer to its creation was lost. */
+  readonly uid?: string | undefined;
 }
 
 describe.each(clusterSites)("a storm over two nodes on %s", (name, whyNot, open) => {
@@ -112,17 +114,16 @@ describe.each(clusterSites)("a storm over two nodes on %s", (name, whyNot, open)
         env: {
           ...{ CNI_COMMAND: command, CNI_CONTAINERID: at.container, CNI_IFNAME: "eth0", CNI_PATH: ourPluginDir },
           ...{ CNI_NETNS: `/run/netns/s${at.sandbox}` },
-          CNI_ARGS: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${at.container}`,
+          CNI_ARGS: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${at.container};K8S_POD_UID=${at.uid ?? ""}`,
         },
       });
     }
 
     /** A runtime and the API server try until they succeed. */
-    async function insist(body: () => Promise<unknown>): Promise<void> {
+    async function insist<T>(body: () => Promise<T>): Promise<T> {
       for (let tries = 0; ; tries++) {
         try {
-          await body();
-          return;
+          return await body();
         } catch (error) {
           if (tries === 200) throw error;
           await sleep(200);
@@ -133,8 +134,8 @@ describe.each(clusterSites)("a storm over two nodes on %s", (name, whyNot, open)
     /** A sandbox's containers, one after another. Adds what it holds to `alive`. */
     async function live(node: number, sandbox: number, alive: Map<string, string>): Promise<void> {
       for (let round = 0; counted.operations < operations; round++) {
-        const at = { node, sandbox, container: `c${node}-${sandbox}-${round}` };
-        await insist(() => site.addPod(at.container, names[node] ?? ""));
+        const container = `c${node}-${sandbox}-${round}`;
+        const at = { node, sandbox, container, uid: await insist(() => site.addPod(container, names[node] ?? "")) };
         const fate = random.chance(0.06) ? "killed" : random.chance(0.03) ? "frozen" : "whole";
         const { status, stdout } = await call("ADD", at, fate);
         if (status === 0) counted.added++;
