@@ -61,7 +61,7 @@ import { hasPools, planOf } from "./plan.ts";
 import { withAnyPodCidrs, withPodCidrs } from "./pod-cidrs.ts";
 import { reconcilePoolRules } from "./pool-rules.ts";
 import { checkReadiness, testDatastore } from "./readiness.ts";
-import { forget, forgetAll, owned, type Recorded, rollBackEndpoint } from "./removal.ts";
+import { forget, forgetAll, ownedIn, type Recorded, rollBackEndpoint } from "./removal.ts";
 import { resultOf, wantedAtAdd, wantedAtCheck } from "./wanted.ts";
 
 /** IPAM plugins that run in this process if CNI_PATH leads to this executable. */
@@ -82,7 +82,10 @@ export default definePlugin<CalicoConf>({
     const identity = identify(request.attachment, request.args);
     let recorded: Recorded | undefined;
     // Runs last, after the addresses were released: if the process is killed before, DEL needs the record.
-    context.undo("remove the endpoint's record", () => recorded && rollBackEndpoint(sys, recorded));
+    context.undo(
+      "remove the endpoint's record",
+      () => recorded && rollBackEndpoint(ownedIn(asked.document), sys, recorded),
+    );
     // Its `put-endpoint` confirms the addresses, so the kernel's work need not wait for the datastore.
     const details: CallDetails = { confirmsLater: true };
     const ipam =
@@ -146,6 +149,7 @@ export default definePlugin<CalicoConf>({
 
   del(request, context) {
     const { sys } = context;
+    const owned = ownedIn(request.document);
     const removed = removeInterfaces(owned, sys, request.attachment, request.netns);
     const { hostInterfaces } = removed;
     if (hostInterfaces.length > 0) context.log.info("endpoint removed", () => ({ hostInterfaces }));
@@ -157,7 +161,7 @@ export default definePlugin<CalicoConf>({
       "calico-ipam": withCallDetails(details),
     });
     const released = [...(details.released ?? []), ...addressesIn(request.prevResult)];
-    forget(sys, removed, isOfCluster ? undefined : released);
+    forget(owned, sys, removed, isOfCluster ? undefined : released);
   },
 
   gc(request, context) {
@@ -165,6 +169,7 @@ export default definePlugin<CalicoConf>({
     const { network } = request;
     const valid = new Set(request.valid.map((attachment) => ownerOf({ network, ...attachment })));
     const isOfCluster = usesAgent(request.document);
+    const owned = ownedIn(request.document);
     const collected: Endpoint[] = [];
     const deleteEndpoints = () =>
       runEvery(

@@ -3,15 +3,17 @@
 import { type Endpoint, removeEndpoint } from "../../src/endpoint/endpoint.ts";
 import { runEvery } from "../../src/errors/run-every.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { natTable } from "../../src/identity/names.ts";
+import { hostInterfacePrefix, natTable } from "../../src/identity/names.ts";
 import { tableFamilies } from "../../src/net/address.ts";
 import { type OwnedEndpoint, type RemovedEndpoint, removeIdle, rollBackInterface } from "../../src/plugin/endpoints.ts";
+import { usesAgent } from "../../src/plugin/node-agent.ts";
+import type { JsonObject } from "../../src/plugin/plugin.ts";
 import { removeIdleBlocks } from "./blocks.ts";
 import { hostMac, sourceRulePriority } from "./names.ts";
 import { unusedPoolRules } from "./pool-rules.ts";
 import { tableOf } from "./routes.ts";
 
-export const owned: OwnedEndpoint = {
+const ownObjects: OwnedEndpoint = {
   signature: { kind: "veth", mac: hostMac },
   // Rules outlive the interface if its sandbox stays, which may belong to another attachment by now.
   inSandbox: ({ ifname }, hostEnds) => [
@@ -28,11 +30,17 @@ export const owned: OwnedEndpoint = {
   ],
 };
 
+/** Only a cluster's node may have pods that Calico's own plugin made. */
+export function ownedIn(document: JsonObject): OwnedEndpoint {
+  return usesAgent(document) ? { ...ownObjects, adopts: hostInterfacePrefix } : ownObjects;
+}
+
 /**
  * Runs after the addresses were released: removes the routes of unused blocks, and last the record, so that a repeated DEL can resume.
  * `released`: the addresses, for an attachment without a record; `undefined` for a cluster, whose block routes are the node agent's.
  */
 export function forget(
+  owned: OwnedEndpoint,
   sys: Sys,
   { attachment, record, wasLast }: RemovedEndpoint,
   released: readonly string[] | undefined,
@@ -68,7 +76,7 @@ export interface Recorded {
  * Rolls back a record, after the kernel's objects and the addresses. The record stays if the interface has no alias yet and cannot be removed, because
  * only the record names it.
  */
-export function rollBackEndpoint(sys: Sys, { endpoint, isNew }: Recorded): void {
+export function rollBackEndpoint(owned: OwnedEndpoint, sys: Sys, { endpoint, isNew }: Recorded): void {
   const { attachment, node, addresses, hostInterface } = endpoint;
   runEvery([
     () => {

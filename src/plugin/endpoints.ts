@@ -11,7 +11,6 @@ import { anyEndpoint, type Endpoint, listEndpoints, readEndpoint } from "../endp
 import { runEvery } from "../errors/run-every.ts";
 import type { Sys } from "../host/sys.ts";
 import { type Attachment, ownerOf } from "../identity/attachment.ts";
-import { hostInterfacePrefix } from "../identity/names.ts";
 import { ownersExcept } from "./owned.ts";
 import { inSandboxAt, sandboxAtDel } from "./sandbox.ts";
 
@@ -23,6 +22,11 @@ export interface OwnedEndpoint {
   inSandbox(attachment: Attachment, hostInterfaces: readonly string[]): readonly Removal[];
   /** What all endpoints share. `isUsed`: whether any is left. */
   shared(isUsed: () => boolean): readonly Removal[];
+  /**
+   * The prefix of host interfaces that another suite's plugin made with the same signature, and without an alias, before the node changed to ours: DEL
+   * removes one of them by its sandbox, and what all endpoints share serves them too. Absent where that suite never was.
+   */
+  readonly adopts?: string;
 }
 
 /** An attachment whose interface was removed, but not its record. */
@@ -56,7 +60,7 @@ export function removeInterfaces(
       () => inSandboxAt(sys, path, (inside) => inside.remove(owner, owned.inSandbox(attachment, names))),
       // Before the interface, because then the kernel's waits for the two removals overlap.
       () => {
-        wasLast = removeShared(owned, executor, sys, attachment);
+        wasLast = removeShared(owned, executor, sys, { attachment, names });
       },
       () => executor.remove(owner, names.map(interfaceNamed(owned))),
     ]);
@@ -108,19 +112,35 @@ export function removeIdle(owned: OwnedEndpoint, sys: Sys): boolean {
   return withExecutor(sys, undefined, (executor) => removeShared(owned, executor, sys));
 }
 
-/** The endpoint of `leaving` does not count. Every ADD writes its record before it adds to what is shared, so this removes nothing that an ADD needs. */
-function removeShared(owned: OwnedEndpoint, executor: Executor, sys: Sys, leaving?: Attachment): boolean {
-  const isUsed = () => anyEndpoint(sys, leaving);
-  if (isUsed()) return false;
+interface Leaving {
+  readonly attachment: Attachment;
+  /** Of its host interfaces. */
+  readonly names: readonly string[];
+}
+
+/** The endpoint that leaves does not count. Every ADD writes its record before it adds to what is shared, so this removes nothing that an ADD needs. */
+function removeShared(owned: OwnedEndpoint, executor: Executor, sys: Sys, leaving?: Leaving): boolean {
+  const isUsed = () => anyEndpoint(sys, leaving?.attachment);
+  if (isUsed() || servesAdopted(owned, executor, leaving?.names)) return false;
   executor.remove(unowned, owned.shared(isUsed));
   return true;
+}
+
+function servesAdopted(
+  { adopts, signature }: OwnedEndpoint,
+  executor: Executor,
+  leaving: readonly string[] = [],
+): boolean {
+  if (adopts === undefined) return false;
+  const found = executor.list({ kind: signature.kind, unowned: signature });
+  return found.some(({ name }) => name.startsWith(adopts) && !leaving.includes(name));
 }
 
 function interfaceNamed({ signature }: OwnedEndpoint) {
   return (name: string) => ({ kind: "link", at: "host", name, signature }) as const;
 }
 
-/** The host interfaces of an attachment without a record: there was no ADD, the record was deleted, or another suite's plugin made the interface. */
+/** The host interfaces of an attachment without a record: there was no ADD, the record was deleted, or it is adopted. */
 function unrecorded(
   owned: OwnedEndpoint,
   executor: Executor,
@@ -131,20 +151,18 @@ function unrecorded(
   const owner = ownerOf(attachment);
   const found = executor.list({ kind: owned.signature.kind, ownerPrefix: owner });
   const names = found.filter((link) => link.owner === owner).map(({ name }) => name);
-  return names.length > 0 ? names : unownedInterface(owned, sys, attachment.ifname, netns);
+  return names.length > 0 ? names : adoptedInterface(owned, sys, attachment.ifname, netns);
 }
 
-/**
- * The host interface of a pod that Calico's own plugin made before the node changed to ours. It has no alias, so that its sandbox alone tells whose it is:
- * without the sandbox it stays, because it may be another pod's by now.
- */
-function unownedInterface(
-  { signature }: OwnedEndpoint,
+/** The sandbox alone tells whose an adopted interface is: without the sandbox it stays, because it may be another pod's by now. */
+function adoptedInterface(
+  { signature, adopts }: OwnedEndpoint,
   sys: Sys,
   ifname: string,
   netns: string | undefined,
 ): readonly string[] {
+  if (adopts === undefined) return [];
   const host = inSandboxAt(sys, netns, (_, facts) => facts.vethEnds(ifname)?.host);
   if (host === undefined || host.alias !== undefined || host.mac !== signature.mac) return [];
-  return host.name.startsWith(hostInterfacePrefix) ? [host.name] : [];
+  return host.name.startsWith(adopts) ? [host.name] : [];
 }

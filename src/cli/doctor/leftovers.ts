@@ -1,8 +1,9 @@
 /** Kernel objects without an attachment: unused tables, elements that no index lists, limits without an owner. */
 
 import { descriptors } from "#plugins/descriptors";
+import { hostMac } from "../../../plugins/calico/names.ts";
 import { portmapTable } from "../../../plugins/portmap/names.ts";
-import { natTable } from "../../identity/names.ts";
+import { hostInterfacePrefix, natTable } from "../../identity/names.ts";
 import type { AttachmentContext } from "./attachments.ts";
 import { isAlive, isBusy, nameOfTrace, subjectOf } from "./attachments.ts";
 import type { Tools } from "./chain.ts";
@@ -45,13 +46,13 @@ function checkSight({ firewall: { nftFault } }: LeftoverSources): readonly Findi
 /** No network has this name, so a GC of it collects only objects without any owner. */
 const unusedNetwork = "tortie-doctor";
 
-function checkTables({ records, traces, firewall, tools, hasDead }: LeftoverSources): readonly Finding[] {
+function checkTables(sources: LeftoverSources): readonly Finding[] {
+  const { records, traces, firewall, tools, hasDead } = sources;
   return firewall.nftTables.flatMap((table) => {
     if (table.name === natTable) {
       // A missing record is reported together with its interface.
-      return records.length > 0 || hasDead || traces.some(({ link, parts }) => link ?? parts[0])
-        ? []
-        : [idleTable(table, "no attachment uses it", tools)];
+      const hasAttachments = records.length > 0 || hasDead || traces.some(({ link, parts }) => link ?? parts[0]);
+      return hasAttachments || hasCalicosPods(sources) ? [] : [idleTable(table, "no attachment uses it", tools)];
     }
     const unlisted = table.name === portmapTable ? unlistedElements(table) : [];
     if (table.owners.length === 0 && unlisted.length === 0) {
@@ -60,6 +61,14 @@ function checkTables({ records, traces, firewall, tools, hasDead }: LeftoverSour
     }
     return unlisted;
   });
+}
+
+/** Of Calico's own plugin, from before the node changed to ours: the table serves them too. */
+function hasCalicosPods({ facts }: LeftoverSources): boolean {
+  return facts.hostLinks.some(
+    ({ ifname, address, ifalias }) =>
+      ifname.startsWith(hostInterfacePrefix) && address === hostMac && ifalias === undefined,
+  );
 }
 
 /** GC of the table's plugin removes it. */

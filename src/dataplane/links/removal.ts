@@ -56,16 +56,17 @@ export function removeLinks(
   );
 }
 
-/** The host's links of a kind whose alias begins with the prefix. */
-export interface LinkListing {
-  readonly kind: LinkKind;
-  readonly ownerPrefix: string;
-}
+/** The host's links of a kind: by the beginning of their alias, or those without an alias that have the signature. */
+export type LinkListing =
+  | { readonly kind: LinkKind; readonly ownerPrefix: string }
+  | { readonly kind: LinkKind; readonly unowned: LinkSignature };
 
-export function listLinks({ kind, ownerPrefix }: LinkListing, namespaces: Namespaces): readonly OwnedLink[] {
-  return hostLinks(namespaces).flatMap(({ name, alias, kind: found }) =>
-    found === kind && alias?.startsWith(ownerPrefix) ? [{ name, owner: alias }] : [],
-  );
+export function listLinks(what: LinkListing, namespaces: Namespaces): readonly OwnedLink[] {
+  const isListed = (link: Link) =>
+    "unowned" in what ? isUnclaimed(link, what.unowned) : link.alias?.startsWith(what.ownerPrefix) === true;
+  return hostLinks(namespaces)
+    .filter((link) => link.kind === what.kind && isListed(link))
+    .map(({ name, alias = "" }) => ({ name, owner: alias }));
 }
 
 function isOwn(found: Link, owner: string, signature: LinkSignature | undefined): boolean {

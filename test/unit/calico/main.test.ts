@@ -234,19 +234,42 @@ describe("calico DEL", () => {
     expect(node.state()).toBe(untouched());
   });
 
-  describe("of a pod that Calico's plugin made: no record, no alias", () => {
+  describe("in a cluster, of a pod that Calico's plugin made: no record, no alias", () => {
+    const conf = { datastore_type: "kubernetes", nodename: "node-1" };
     let link: FakeLink;
 
     beforeEach(() => {
-      const { json } = node.run("ADD", { args: pod });
-      node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
-      link = node.machine.kernel.host.find(json.interfaces[0].name) ?? expect.fail("there is no host interface");
-      link.alias = undefined;
+      link = madeByCalico("c1", pod);
     });
 
-    test("removes all", () => {
-      expect(node.run("DEL", { args: pod })).toMatchObject({ status: 0, json: undefined });
-      expect(node.state()).toBe(untouched());
+    function madeByCalico(container: string, args: string): FakeLink {
+      const { json } = node.run("ADD", { container, args });
+      node.machine.files.removeFile(`/run/tortie/endpoints/net1:${container}:eth0.json`);
+      const made = hostLink(json.interfaces[0].name) ?? expect.fail("there is no host interface");
+      made.alias = undefined;
+      return made;
+    }
+
+    function hostLink(name: string): FakeLink | undefined {
+      return node.machine.kernel.host.find(name);
+    }
+
+    test("removes the interface, and the tables with the last one", () => {
+      const other = madeByCalico("c2", "K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-1");
+      expect(node.run("DEL", { conf, args: pod })).toMatchObject({ status: 0, json: undefined });
+      expect(hostLink(link.name)).toBeUndefined();
+      expect(hostLink(other.name)).toBe(other);
+      expect(node.state()).toContain("table ip tortie");
+      expect(node.run("DEL", { conf, container: "c2" }).status).toBe(0);
+      expect(node.state()).not.toContain("table ip tortie");
+    });
+
+    test("DEL of our last pod, and GC, keep the tables, which Calico's pods use too", () => {
+      node.run("ADD", { container: "c2" });
+      expect(node.run("DEL", { conf, container: "c2" }).status).toBe(0);
+      expect(node.state()).toContain("table ip tortie");
+      node.run("GC", { conf: { ...conf, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] } });
+      expect(node.state()).toContain("table ip tortie");
     });
 
     test.each([
@@ -254,13 +277,13 @@ describe("calico DEL", () => {
       ["that another plugin made", { mac: "02:00:00:00:00:01" }],
     ])("leaves an interface %s alone", (_, change) => {
       Object.assign(link, change);
-      expect(node.run("DEL", { args: pod }).status).toBe(0);
-      expect(node.machine.kernel.host.find(link.name)).toBe(link);
+      expect(node.run("DEL", { conf, args: pod }).status).toBe(0);
+      expect(hostLink(link.name)).toBe(link);
     });
 
     test("leaves it alone if its sandbox is gone: then the kernel removes it, or it is another pod's", () => {
-      expect(node.run("DEL", { args: pod, sandbox: "gone" }).status).toBe(0);
-      expect(node.machine.kernel.host.find(link.name)).toBe(link);
+      expect(node.run("DEL", { conf, args: pod, sandbox: "gone" }).status).toBe(0);
+      expect(hostLink(link.name)).toBe(link);
     });
   });
 

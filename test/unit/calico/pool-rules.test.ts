@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { owned } from "../../../plugins/calico/removal.ts";
+import { ownedIn } from "../../../plugins/calico/removal.ts";
 import type { Sys } from "../../../src/host/sys.ts";
 import type { RuleEntry } from "../../../src/netlink/rule.ts";
 import { describeRule } from "../../../src/plan/describe.ts";
@@ -210,7 +210,7 @@ test.each([1, 2])("calico: an ADD that comes at message %i of the last DEL keeps
   node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
   // The first message requests the rules, the second removes them.
   removeIdle(
-    owned,
+    ownedIn({}),
     interrupted(at, () => add("c2", from("10.65.0.0/16"))),
   );
   expect(rules()).toEqual(before);

@@ -4,6 +4,7 @@ import type { ChangingFacts } from "../../../../src/cli/doctor/diagnosis.ts";
 import type { Finding } from "../../../../src/cli/doctor/finding.ts";
 import { noReachFacts } from "../../../../src/cli/doctor/reach/facts.ts";
 import { describeDiagnosis } from "../../../../src/cli/doctor/report.ts";
+import type { IpLink } from "../../../../src/cli/node/iproute.ts";
 import type { ReportedDifference } from "../../../../src/plugin/differences.ts";
 
 import { diagnose, type NodeModel, nodeWith, type Pod, titles } from "./model.ts";
@@ -238,6 +239,22 @@ describe("tortie doctor: leftovers", () => {
       },
     });
     expect(titles(node)).toEqual(["table-left table ip6 tortie", "table-left table ip6 tortie_portmap"]);
+  });
+
+  test("the table of NAT is not idle while pods run that Calico's own plugin made", () => {
+    const node = nodeWith();
+    node.change = (moving) => ({
+      ...moving,
+      facts: {
+        ...moving.facts,
+        hostLinks: [{ ifindex: 7, ifname: "cali0123456789a", address: "ee:ee:ee:ee:ee:ee" } as IpLink],
+      },
+      firewall: {
+        ...moving.firewall,
+        nftTables: [{ family: "ip", name: "tortie", owners: [], elements: [] }],
+      },
+    });
+    expect(titles(node)).toEqual([]);
   });
 
   test("a table is not reported while the DEL of a dead attachment is due, which removes it", () => {
