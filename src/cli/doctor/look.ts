@@ -87,7 +87,11 @@ export async function gatherChanging(
     parts: gatherParts(cli),
   });
   const { snapshot, records, parts } = locked ? underLock(cli, look) : look();
-  const agent = gatherAgent(cli, parts);
+  const agent = gatherAgent(
+    cli,
+    parts,
+    ourNetworks(settled.networks, () => true),
+  );
   const listeners = gatherListeners(cli, firewall);
   const cached = gatherCached(cli, facts);
   const report = checkIpam(snapshot);

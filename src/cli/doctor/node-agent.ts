@@ -1,4 +1,4 @@
-/** The node agent and what it knows, for the attachments whose datastore is a cluster's. */
+/** The node agent and what it knows, for attachments and networks whose datastore is a cluster's. */
 
 import type { Pool } from "../../ipam/model/pool.ts";
 import { type OutgoingMessage, spoolDirectory } from "../../node-protocol/messages.ts";
@@ -6,9 +6,11 @@ import { spoolFiles } from "../../node-protocol/spool.ts";
 import { natOutgoing } from "../../plan/nat-outgoing.ts";
 import type { NftResource } from "../../plan/nft.ts";
 import { ask, type ClusterNat, clusterNat, usesAgent } from "../../plugin/node-agent.ts";
+import type { JsonObject } from "../../plugin/plugin.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import type { Finding, Note } from "./finding.ts";
+import type { Network } from "./networks.ts";
 import type { PartFile } from "./parts.ts";
 import { plural } from "./plural.ts";
 
@@ -25,7 +27,7 @@ export interface AgentFacts {
   readonly spooled: number;
 }
 
-/** For a node without attachments of a cluster. */
+/** For a node without attachments or networks of a cluster. */
 export const noAgent: AgentFacts = {
   nat: { pools: [], outgoing: undefined },
   fault: undefined,
@@ -35,9 +37,14 @@ export const noAgent: AgentFacts = {
 
 const timeoutMs = 5000;
 
-export function gatherAgent(cli: Cli, parts: readonly PartFile[]): AgentFacts {
+/** `networks`: a node whose pods were made by another suite has no parts yet. */
+export function gatherAgent(cli: Cli, parts: readonly PartFile[], networks: readonly Network[]): AgentFacts {
   const spooled = spoolFiles(cli.sys).length;
-  if (!parts.some(({ part }) => part !== undefined && usesAgent(part.document))) return { ...noAgent, spooled };
+  const documents: readonly JsonObject[] = [
+    ...parts.flatMap(({ part }) => (part === undefined ? [] : [part.document as JsonObject])),
+    ...networks.flatMap(({ plugins }) => plugins.map(({ document }) => document)),
+  ];
+  if (!documents.some((document) => usesAgent(document))) return { ...noAgent, spooled };
   try {
     const nat = clusterNat(ask(cli.sys, { op: "pools", nodename: cli.node }, timeoutMs));
     return { nat, fault: undefined, troubles: networkTroubles(cli), spooled };

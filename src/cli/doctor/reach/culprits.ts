@@ -13,12 +13,15 @@ interface Signature {
   readonly setsPolicy?: true;
 }
 
+/** Calico's agent. */
+export const felix = "Calico's felix";
+
 /** The first match counts. */
 const signatures: readonly Signature[] = [
   { name: "firewalld", tables: /^firewalld/, chains: /^(FORWARD|INPUT)_(direct|ZONES|POLICIES)|^FWD[IO]_/ },
   { name: "docker", tables: /^docker/, chains: /^DOCKER/, setsPolicy: true },
   { name: "ufw", chains: /^ufw6?-/, setsPolicy: true },
-  { name: "Calico's felix", tables: /^calico$/, chains: /^cali-/ },
+  { name: felix, tables: /^calico$/, chains: /^cali-/ },
   { name: "kube-router", chains: /^KUBE-(ROUTER|POD-FW|NWPLCY)/ },
   { name: "kube-proxy", tables: /^kube-proxy/, chains: /^KUBE-(?!ROUTER|POD-FW|NWPLCY)/ },
   { name: "cilium", chains: /^(OLD_)?CILIUM_/ },
@@ -66,6 +69,7 @@ export function commandsToAllow(
     return pools.flatMap(lines).join("\n");
   }
   const directions = inbound === "INPUT" ? (["i"] as const) : (["i", "o"] as const);
+  if (base.backend === "nft" && culprits.includes(felix)) return `nft delete table ${base.family} ${base.table}`;
   if (base.backend === "nft") {
     const where = `${base.family} ${base.table} ${base.name}`;
     return directions
@@ -73,7 +77,7 @@ export function commandsToAllow(
       .join("\n");
   }
   const program = `${family === 4 ? "iptables" : "ip6tables"}${base.backend === "iptables-legacy" ? "-legacy" : ""}`;
-  if (culprits.includes("Calico's felix")) {
+  if (culprits.includes(felix)) {
     return `${program}-save -t ${base.table} | grep -v -e ' cali-' -e ':cali-' | ${program}-restore -T ${base.table}`;
   }
   const chain = culprits.includes("docker") && base.chains.has("DOCKER-USER") ? "DOCKER-USER" : base.name;

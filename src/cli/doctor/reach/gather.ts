@@ -38,9 +38,13 @@ export interface ReachOptions {
 /** Facts that cannot be read are listed in `unseen`; the other checks still run. */
 export async function gatherReach(cli: Cli, traces: readonly Trace[], options: ReachOptions): Promise<ReachFacts> {
   const pods = podsIn(traces, options);
-  if (pods.length === 0) return noReachFacts;
   cli.progress.begin("looking up routes of packets");
   try {
+    if (pods.length === 0) {
+      // A firewall may be there for the pods to come.
+      const { chains, unseen } = await gatherChains(cli);
+      return { ...noReachFacts, chains, services: servicesIn(options.processes), unseen };
+    }
     return await withoutDeparted(cli, await look(cli, pods, options), options);
   } catch (error) {
     return { ...noReachFacts, unseen: [`the paths of packets: ${messageOf(error)}`] };

@@ -4,6 +4,7 @@ import type { Family } from "../../../net/address.ts";
 import { contains, hostPrefix } from "../../../net/prefix.ts";
 import type { Finding } from "../finding.ts";
 import { plural } from "../plural.ts";
+import { checkFelix } from "./check-felix.ts";
 import { checkFirewall } from "./check-firewall.ts";
 import { checkLinks } from "./check-links.ts";
 import { checkProbes } from "./check-probes.ts";
@@ -13,7 +14,11 @@ import { outcomeOf } from "./filter-paths.ts";
 import { checkForwarding } from "./forwarding.ts";
 
 export function checkReach(facts: ReachFacts, pools: readonly Pool[]): readonly Finding[] {
-  if (facts.pods.length === 0) return [];
+  const ofPods = facts.pods.length === 0 ? [] : checkPods(facts, pools);
+  return [...ofPods, ...checkFelix(facts, ofPods)];
+}
+
+function checkPods(facts: ReachFacts, pools: readonly Pool[]): readonly Finding[] {
   const prefixes = prefixesOf(facts, pools);
   const certain = (some: ReachFacts) => [
     ...checkForwarding(some),

@@ -345,6 +345,35 @@ describe("checkReach()", () => {
     expect(told({ pods: [], ways: [], chains: drop })).toEqual([]);
   });
 
+  describe("what Felix left for the pods of then", () => {
+    const rules = [
+      "-A FORWARD -j cali-FORWARD",
+      "-A cali-FORWARD -i cali+ -j cali-from-wl-dispatch",
+      `-A cali-from-wl-dispatch -i ${pod.hostInterface} -g cali-fw`,
+      '-A cali-from-wl-dispatch -m comment --comment "Unknown interface" -j DROP',
+      "-A cali-fw -j ACCEPT",
+    ];
+    const names = "cali-FORWARD cali-from-wl-dispatch cali-fw";
+    const chainsOf = (some: readonly string[]) => [forward(some, "ACCEPT", names)].flatMap((one) => one ?? []);
+    const chains = chainsOf(rules);
+    const left =
+      /^warning felix-left: iptables filter FORWARD drops the packets of pods that are made from now on, by -A cali-from/;
+
+    test("is a warning, with pods and without", () => {
+      expect(told({ chains })).toEqual([expect.stringMatching(left)]);
+      expect(told({ chains, pods: [], ways: [] })).toEqual([expect.stringMatching(left)]);
+      expect(checkReach({ ...well, chains }, [])[0]?.remedy).toMatch(
+        /^iptables-save -t filter \| grep -v .* \| iptables-restore -T filter$/,
+      );
+    });
+
+    test("is nothing while Felix runs, and is not told twice of a pod that it cuts off", () => {
+      expect(told({ chains, services: ["Calico"] })).toEqual([]);
+      const ids = told({ chains: chainsOf(rules.filter((rule) => !rule.endsWith("-g cali-fw"))) });
+      expect(ids).toEqual([expect.stringMatching(/^error forward-dropped/)]);
+    });
+  });
+
   test("rules that leave no doubt need no probe; a probe that passed is believed", () => {
     expect(told({ chains: drop })[0]).toMatch(
       /^error forward-dropped: iptables filter FORWARD drops packets from pods to the outside and replies to pods, by its policy "drop"/,
