@@ -140,14 +140,14 @@ const programs: readonly Fault[] = [
 ];
 
 describe("finds at its step that packets are dropped by", () => {
-  test.each(programs.map((fault) => [fault.name, fault] as const))("%s", (_, fault) => {
-    here.expectFound(fault);
+  test.each(programs.map((fault) => [fault.name, fault] as const))("%s", async (_, fault) => {
+    await here.expectFound(fault);
   });
 });
 
 describe("finds at its step that", () => {
-  test.each(faults.map((fault) => [fault.name, fault] as const))("%s", (_, fault) => {
-    here.expectFound(fault);
+  test.each(faults.map((fault) => [fault.name, fault] as const))("%s", async (_, fault) => {
+    await here.expectFound(fault);
   });
 });
 

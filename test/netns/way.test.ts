@@ -197,8 +197,8 @@ const faults: readonly Fault[] = [
 ];
 
 describe("finds at its step that", () => {
-  test.each(faults.map((fault) => [fault.name, fault] as const))("%s", (_, fault) => {
-    here.expectFound(fault);
+  test.each(faults.map((fault) => [fault.name, fault] as const))("%s", async (_, fault) => {
+    await here.expectFound(fault);
   });
 });
 

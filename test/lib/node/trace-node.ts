@@ -1,4 +1,5 @@
 /** A private node with two pods of the whole chain, for tests of `tortie trace`: faults are made by scripts, and mended by the remedies that it prints. */
+import { setImmediate } from "node:timers/promises";
 import { expect } from "vitest";
 import { loadConflist } from "../conflist.ts";
 import { Runner } from "../runtimes/runner.ts";
@@ -71,7 +72,9 @@ export class TraceNode {
   }
 
   /** Makes the fault, expects its step, and undoes it, if it can by the remedy. */
-  expectFound({ script, undo, to, finds, mends }: Fault): void {
+  async expectFound({ script, undo, to, finds, mends }: Fault): Promise<void> {
+    // Programs run synchronously: between faults, the test runner hears of them.
+    await setImmediate();
     const target = to === "uplink" ? this.ownAddress() : (to ?? this.addresses[4]);
     this.sh(script);
     try {
