@@ -49,9 +49,11 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet without a tunn
   test("nothing is wrong on the way", () => {
     const { hops, title } = way();
     expect(title).toContain("on node-b");
-    expect(hops.filter(({ verdict }) => verdict === "good").map(({ what }) => what.split(" ")[0])).toEqual([
+    // Whether the entry of the other node is confirmed depends on the time since the last packet.
+    const good = hops.filter(({ verdict, what }) => verdict === "good" && what !== "ARP for 10.1.0.2");
+    expect(good.map(({ what }) => what.split(" ")[0])).toEqual([
       ...["eth0", "route", "ARP", pods[0]?.hostInterface, "forwarding", "firewall"],
-      ...["route", "eth0", "ARP", "MTU", "block", "reply", "firewall,"],
+      ...["route", "eth0", "MTU", "block", "reply", "firewall,"],
     ]);
   });
 

@@ -5,6 +5,9 @@ import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
 import { traced, wrongHop } from "../lib/node/trace.ts";
 
+/** Whether its entry is confirmed depends on the time since the last packet. */
+const isNextMachine = (what: string) => what === "ARP for 10.1.0.254";
+
 describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet${etcdIsMissing ? `: ${etcdIsMissing}` : ""}`, () => {
   let cluster: EtcdFabric;
   let pods: readonly FabricPod[];
@@ -42,22 +45,10 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet${etcdIsMissing
     expect(wrongHop(v6)).toBe("");
     const { hops, title } = way(to.address4);
     expect(title).toContain(`${to.address4} on node-c`);
-    expect(hops.filter(({ verdict }) => verdict === "good").map(({ what }) => what.split(" ")[0])).toEqual([
-      ...["eth0", "route", "ARP", from.hostInterface, "forwarding", "firewall"],
-      ...[
-        "route",
-        "vxlan.calico",
-        "neighbour",
-        "FDB",
-        "outer",
-        "eth0",
-        "ARP",
-        "MTU",
-        "block",
-        "firewall,",
-        "reply",
-        "firewall,",
-      ],
+    const good = hops.filter(({ verdict, what }) => verdict === "good" && !isNextMachine(what));
+    expect(good.map(({ what }) => what.split(" ")[0])).toEqual([
+      ...["eth0", "route", "ARP", from.hostInterface, "forwarding", "firewall", "route", "vxlan.calico"],
+      ...["neighbour", "FDB", "outer", "firewall,", "eth0", "MTU", "block", "firewall,", "reply", "firewall,"],
     ]);
     // The agent would repair the faults at once.
     await cluster.agent("node-a").kill();
@@ -86,6 +77,14 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet${etcdIsMissing
          ip link set vxlan.calico up; ip route add ${block} via ${gateway} dev vxlan.calico onlink`,
         /: vxlan\.calico: UDP port is 8472: it should be 4789$/,
       ],
+      ...(["input", "output"] as const).map(
+        (hook) =>
+          [
+            `nft 'add table inet fw; add chain inet fw f { type filter hook ${hook} priority 0; policy accept; }'
+             nft add rule inet fw f udp dport 4789 drop`,
+            /: firewall, tunnel: nft inet fw f, by rule \d+, drops it$/,
+          ] as const,
+      ),
       ["ip link set vxlan.calico down", /packet should leave by vxlan\.calico, which is down$/],
       ["ip route add blackhole 10.2.0.1; ip route flush cache", /: outer packet: to 10\.2\.0\.1 of node-c: /],
       [
@@ -100,6 +99,12 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet${etcdIsMissing
       // A route of another program is the administrator's to delete; everything else is the agent's to repair.
       if (/^ip route replace .* dev eth0$/.test(script))
         node.sh(found.hops[found.firstWrong ?? 0]?.remedy?.split("\n")[0] ?? "false");
+      if (script.startsWith("nft")) {
+        node.sh(found.hops[found.firstWrong ?? 0]?.remedy ?? "false");
+        expect(wrongHop(way(to.address4)), "after the remedy").toBe("");
+        node.sh("nft delete table inet fw");
+        continue;
+      }
       node.sh("ip link set eth0 mtu 1500; ip route delete blackhole 10.2.0.1 2>/dev/null || true");
       await begin("node-a");
       await expect.poll(() => wrongHop(way(to.address4)), { timeout: 10_000 }).toBe("");

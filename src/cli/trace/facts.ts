@@ -44,6 +44,8 @@ export interface TraceFacts {
   readonly rules: readonly IpRule[] | undefined;
   /** Programs that run and manage networks. */
   readonly services: readonly string[];
+  /** Where the packet goes after all translation; `undefined`: any port. */
+  readonly port: Port | undefined;
   /** What led from the address that was asked for to `target`. */
   readonly redirect: Redirect | undefined;
   /** This node in the cluster; `undefined`: the datastore does not know it. */
@@ -53,6 +55,11 @@ export interface TraceFacts {
   readonly uplink: Uplink | undefined;
   /** What could not be read, and why. */
   readonly unread: readonly string[];
+}
+
+export interface Port {
+  readonly number: number;
+  readonly protocol: "tcp" | "udp" | "sctp";
 }
 
 /** A pod of this node. */

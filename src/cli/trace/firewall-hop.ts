@@ -25,20 +25,25 @@ export function firewall(facts: TraceFacts, state: Packet["state"]): Judged | un
   });
 }
 
-/** Of the VXLAN packets by which replies arrive: each is new to connection tracking. `undefined`: there are none. */
-export function tunnelFirewall(facts: TraceFacts): Judged | undefined {
-  const { tunnel, uplink, links, target, family } = facts;
-  const { local, port } = links?.get(tunnel?.device ?? "")?.vxlan ?? {};
+/** Of the tunnel's packets to the other node, or from it: each is new to connection tracking. `undefined`: there are none. */
+export function tunnelFirewall(facts: TraceFacts, direction: "out" | "in"): Judged | undefined {
+  const { tunnel, uplink, links, target, family, own } = facts;
   const far = target.kind === "far pod" || target.kind === "far node" ? target.on.addresses[family] : undefined;
-  if (uplink === undefined || local === undefined || port === undefined || far === undefined) return undefined;
+  const { local = own?.addresses[family], port } = links?.get(tunnel?.device ?? "")?.vxlan ?? {};
+  const opened = tunnel?.kind === "ipip" ? "ipip" : port;
+  if (uplink === undefined || local === undefined || far === undefined || opened === undefined) return undefined;
+  const [mine, theirs] = [addressBytes(addressOf(local)), addressBytes(addressOf(far))];
+  const isOut = direction === "out";
   return passing(facts, {
     what: "firewall, tunnel",
-    hooks: ["prerouting", "input"],
+    hooks: isOut ? ["output", "postrouting"] : ["prerouting", "input"],
     packet: {
-      ...{ family, state: "new", protocol: "udp", iif: uplink.dev, oif: undefined },
-      ...{ saddr: addressBytes(addressOf(far)), daddr: addressBytes(local) },
+      ...{ family, state: "new" },
+      ...(opened === "ipip" ? { protocol: "ipip" } : { protocol: "udp", dport: opened }),
+      ...(isOut ? { iif: "", oif: uplink.dev } : { iif: uplink.dev, oif: undefined }),
+      ...(isOut ? { saddr: mine, daddr: theirs } : { saddr: theirs, daddr: mine }),
     },
-    remedyFor: (place, culprits) => commandsToOpen(place, culprits, family, port),
+    remedyFor: (place, culprits) => commandsToOpen(place, culprits, family, opened),
   });
 }
 
@@ -69,13 +74,15 @@ function passing({ chains, unread, services }: TraceFacts, { what, hooks, packet
 }
 
 function packetOf(facts: TraceFacts, state: Packet["state"]): Packet | undefined {
-  const { family, source, target, route } = facts;
+  const { family, source, target, route, port } = facts;
   if (route.kind !== "route") return undefined;
   const out = target.kind === "this node" ? undefined : route.dev;
   const isNew = state === "new";
   const [from, to] = isNew ? [source.address, target.address] : [target.address, source.address];
   return {
-    ...{ family, state, protocol: "tcp" },
+    ...{ family, state, protocol: port?.protocol ?? "tcp" },
+    // The port of a reply is the sender's, which is not known.
+    ...(isNew && port !== undefined && { dport: port.number }),
     iif: isNew ? source.hostInterface : route.dev,
     oif: isNew ? out : source.hostInterface,
     saddr: addressBytes(from),

@@ -55,6 +55,8 @@ export async function gatherTrace(cli: Cli, from: string, to: string): Promise<T
     sender: await lookIntoPod(cli, source, aim.address),
     ...(await gatherFirewall(cli, family, unread)),
     ...settings,
+    // A host port leads to another port of the pod.
+    port: redirect?.what === "host port" && redirect.to !== undefined ? undefined : aim.port,
     sysctls: readSwitches(cli, [source, ...(pod === undefined ? [] : [pod])], [way.uplink?.dev, way.tunnel?.device]),
     services: servicesIn(listProcesses(cli.sys)),
     unread: unread.reasons,

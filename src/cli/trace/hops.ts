@@ -33,6 +33,7 @@ export function hopsOf(facts: TraceFacts): readonly Hop[] {
       nodeRoute(facts),
       natHop(facts),
       ...tunnelHops(facts),
+      tunnelFirewall(facts, "out"),
       ...uplinkHops(facts),
       mtuHop(facts),
     ]),
@@ -43,7 +44,7 @@ export function hopsOf(facts: TraceFacts): readonly Hop[] {
 
 function replySteps(facts: TraceFacts): readonly (Judged | undefined)[] {
   if (facts.route.kind !== "route") return [];
-  return [tunnelFirewall(facts), replyHop(facts), firewall(facts, "established")];
+  return [tunnelFirewall(facts, "in"), replyHop(facts), firewall(facts, "established")];
 }
 
 function blockText(owner: string | undefined, node: string): string {

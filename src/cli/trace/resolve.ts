@@ -9,7 +9,7 @@ import { canonicalAddress, type Family, familyOf } from "../../net/address.ts";
 import { addressOf, contains } from "../../net/prefix.ts";
 import { list, type Transaction } from "../../store/transaction.ts";
 import { CliError } from "../error.ts";
-import type { LocalPod, Target } from "./facts.ts";
+import type { LocalPod, Port, Target } from "./facts.ts";
 
 /** What the datastore says. */
 export interface Known {
@@ -114,11 +114,6 @@ export interface Aim {
   readonly address: string;
   /** `undefined`: none was asked for. */
   readonly port: Port | undefined;
-}
-
-export interface Port {
-  readonly number: number;
-  readonly protocol: "tcp" | "udp" | "sctp";
 }
 
 /** `203.0.113.7:8080`, `[2001:db8::7]:53/udp`, `node-a:8080`; an IPv6 address without brackets has no port. */

@@ -6,6 +6,7 @@ const hooks: Readonly<Record<string, HookName>> = {
   PREROUTING: "prerouting",
   INPUT: "input",
   FORWARD: "forward",
+  OUTPUT: "output",
   POSTROUTING: "postrouting",
 };
 
@@ -94,7 +95,9 @@ function matchOf(option: string, value: string, not: boolean): Match {
       return { kind: option === "-s" ? "saddr" : "daddr", prefixes: [prefix], not };
     }
     case "-p":
-      return { kind: "protocol", values: value === "all" ? ["tcp", "udp"] : [value], not };
+      return { kind: "protocol", values: value === "all" ? ["tcp", "udp", "sctp", "4"] : [value], not };
+    case "--dport":
+      return /^\d+$/.test(value) ? { kind: "dport", values: [value], not } : { kind: "unknown" };
     case "--ctstate":
     case "--state":
       // A pod's packet that leaves the node has no DNAT; whether it will have SNAT is decided at another hook.

@@ -27,7 +27,7 @@ export function nftChains(objects: readonly Json[]): readonly NftChain[] {
 }
 
 const families = ["ip", "ip6", "inet"];
-const hooks = ["prerouting", "input", "forward", "postrouting"];
+const hooks = ["prerouting", "input", "forward", "output", "postrouting"];
 
 /** Whether the chain is a base chain that may drop packets. */
 export function isFilter({ family, type, hook }: NftChain): boolean {
@@ -159,8 +159,13 @@ function ofPayload(
     }
     return [family, { kind: field, prefixes: prefixes.filter((one) => one !== undefined), not }];
   }
-  if (protocol === "th" || protocol === "") return [unknown];
-  return [{ kind: "protocol", values: [protocol], not: false }, unknown];
+  const port: Match = field === "dport" && values?.every(isNumber) ? { kind: "dport", values, not } : unknown;
+  if (protocol === "th" || protocol === "") return [port];
+  return [{ kind: "protocol", values: [protocol], not: false }, port];
+}
+
+function isNumber(value: string): boolean {
+  return /^\d+$/.test(value);
 }
 
 /** Absent if it is not a list of plain values: a range, a named set. */

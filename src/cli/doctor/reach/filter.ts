@@ -11,7 +11,7 @@
 import type { Family } from "../../../net/address.ts";
 import { hostPrefix, type Prefix, parsePrefix } from "../../../net/prefix.ts";
 
-export type HookName = "prerouting" | "input" | "forward" | "postrouting";
+export type HookName = "prerouting" | "input" | "forward" | "output" | "postrouting";
 
 /** A base chain, with all chains that it can jump to. */
 export interface BaseChain {
@@ -35,7 +35,7 @@ export interface Rule {
 export type Match =
   | { readonly kind: "iif" | "oif"; readonly names: readonly string[]; readonly not: boolean }
   | { readonly kind: "saddr" | "daddr"; readonly prefixes: readonly Prefix[]; readonly not: boolean }
-  | { readonly kind: "state" | "protocol"; readonly values: readonly string[]; readonly not: boolean }
+  | { readonly kind: "state" | "protocol" | "dport"; readonly values: readonly string[]; readonly not: boolean }
   | { readonly kind: "family"; readonly family: Family; readonly not: boolean }
   | { readonly kind: "unknown" };
 
@@ -45,12 +45,15 @@ export type Verdict =
 
 export interface Packet {
   readonly family: Family;
+  /** Empty: from the node itself. */
   readonly iif: string;
   /** Absent: to the node itself. */
   readonly oif: string | undefined;
   readonly saddr: Uint8Array;
   readonly daddr: Uint8Array;
-  readonly protocol: "tcp" | "udp";
+  readonly protocol: "tcp" | "udp" | "sctp" | "ipip";
+  /** The port that it goes to; absent: any, so that a match on it may hold or not. */
+  readonly dport?: number;
   /** Its destination is the original one: it is never `dnat`. */
   readonly state: "new" | "established";
 }
@@ -155,10 +158,18 @@ function endsOf(
 
 type Answer = "yes" | "no" | "maybe";
 
+/** As nft and iptables print them, and their numbers (/etc/protocols). */
+const protocolNames: Readonly<Record<Packet["protocol"], readonly string[]>> = {
+  tcp: ["tcp", "6"],
+  udp: ["udp", "17"],
+  sctp: ["sctp", "132"],
+  ipip: ["ipencap", "ipip", "4"],
+};
+
 function matches(rule: Rule, packet: Packet): Answer {
   let answer: Answer = "yes";
   for (const match of rule.matches) {
-    if (match.kind === "unknown") answer = "maybe";
+    if (match.kind === "unknown" || (match.kind === "dport" && packet.dport === undefined)) answer = "maybe";
     else if (holds(match, packet) === match.not) return "no";
   }
   return answer;
@@ -176,7 +187,9 @@ function holds(match: Exclude<Match, { kind: "unknown" }>, packet: Packet): bool
     case "state":
       return match.values.includes(packet.state);
     case "protocol":
-      return match.values.includes(packet.protocol);
+      return protocolNames[packet.protocol].some((name) => match.values.includes(name));
+    case "dport":
+      return match.values.includes(`${packet.dport}`);
     case "family":
       return match.family === packet.family;
   }
@@ -195,7 +208,7 @@ function isWithin(address: Uint8Array, { bytes, length }: Prefix): boolean {
   return rest === 0 || (((bytes[whole] ?? 0) ^ (address[whole] ?? 0)) & (0xff00 >> rest) & 0xff) === 0;
 }
 
-type SpecificMatch = Exclude<Match, { readonly kind: "unknown" | "state" | "protocol" | "family" }>;
+type SpecificMatch = Exclude<Match, { readonly kind: "unknown" | "state" | "protocol" | "dport" | "family" }>;
 
 /** All interfaces and addresses that the chains match on. */
 export function distinguishing(chains: readonly BaseChain[]): readonly SpecificMatch[] {

@@ -120,20 +120,25 @@ function checkPort(
   return [finding("tunnel-port-closed", describeBase(place.base), text, remedy)];
 }
 
-/** Shell commands that let VXLAN of other nodes in. */
+/** Shell commands that let packets of tunnels pass: VXLAN by its UDP port, IPIP by its protocol. */
 export function commandsToOpen(
   { base }: FilterPosition,
   culprits: readonly string[],
   family: 4 | 6,
-  port: number,
+  port: number | "ipip",
 ): string {
-  if (culprits.includes("firewalld"))
-    return [`firewall-cmd --add-port=${port}/udp`, `firewall-cmd --permanent --add-port=${port}/udp`].join("\n");
-  if (culprits.includes("ufw") && base.backend !== "nft") return `ufw allow ${port}/udp`;
-  if (base.backend === "nft")
-    return `nft insert rule ${base.family} ${base.table} ${base.name} udp dport ${port} accept`;
+  const isIpip = port === "ipip";
+  if (culprits.includes("firewalld")) {
+    const option = isIpip ? "--add-protocol=ipencap" : `--add-port=${port}/udp`;
+    return [`firewall-cmd ${option}`, `firewall-cmd --permanent ${option}`].join("\n");
+  }
+  if (culprits.includes("ufw") && base.backend !== "nft" && !isIpip) return `ufw allow ${port}/udp`;
+  if (base.backend === "nft") {
+    const match = isIpip ? "meta l4proto 4" : `udp dport ${port}`;
+    return `nft insert rule ${base.family} ${base.table} ${base.name} ${match} accept`;
+  }
   const program = `${family === 4 ? "iptables" : "ip6tables"}${base.backend === "iptables-legacy" ? "-legacy" : ""}`;
-  return `${program} -I ${base.name} -p udp --dport ${port} -j ACCEPT`;
+  return `${program} -I ${base.name} -p ${isIpip ? "4" : `udp --dport ${port}`} -j ACCEPT`;
 }
 
 /** A firewall with zones knows the uplink, and rejects what comes by an interface of no zone. */

@@ -85,7 +85,7 @@ export function natTableWith(translated: readonly string[], statement: object = 
 export const healthy: TraceFacts = {
   ...{ node: "a", family: 4, source, own, pools: known.pools, chains: [], unread: [], rules: [], services: [] },
   ...{ natTable: natTableWith(["10.0.0.0/16"]), outgoing: undefined, settings: {}, networking: undefined },
-  redirect: undefined,
+  ...{ redirect: undefined, port: undefined },
   target: { kind: "far pod", address: "10.0.1.2", pod: "shop/web", block: "10.0.1.0/30", owner: "b", on: far },
   sender: inside("10.0.0.5", "02:00:00:00:00:01"),
   route: { kind: "route", dev: "tunl0", gateway: "172.16.0.2", via: "10.0.1.0/30" },

@@ -44,10 +44,10 @@ describe("hopsOf()", () => {
     const whats = hopsOf(healthy).map(({ what }) => what.split(" ")[0]);
     expect(whats).toEqual([
       ...["eth0", "route", "ARP", "cali1", "forwarding", "firewall", "route"],
-      ...["tunl0", "outer", "eth0", "ARP", "MTU", "block", "pod", "reply", "firewall,"],
+      ...["tunl0", "outer", "firewall,", "eth0", "ARP", "MTU", "block", "pod", "firewall,", "reply", "firewall,"],
     ]);
     const back = hopsOf({ ...healthy, reply: { kind: "refused", reason: "No route to host" } });
-    expect(conclusion(back)).toMatch(/^The reply gets no further than step 15: node a, reply No route to host/);
+    expect(conclusion(back)).toMatch(/^The reply gets no further than step 17: node a, reply No route to host/);
     expect(conclusion(hopsOf(healthy))).toBe("Nothing that could be checked is wrong; 1 step could not be checked.");
   });
 
@@ -232,13 +232,38 @@ describe("hopsOf()", () => {
       expect(without({ chains: [dropping(hook)] })).toContain(
         `firewall: nft inet fw ${hook}, by its policy "drop", drops it`,
       );
-    expect(without({ chains: [dropping("input")] })).toBeUndefined();
+    expect(wrongIn({ ...direct, chains: [dropping("input")] })).toBeUndefined();
     expect(wrongIn({ ...toNode, chains: [dropping("input")] })).toContain("firewall: nft inet fw input");
-    // Replies arrive in a tunnel, which ends on the node.
-    expect(wrongIn({ ...byVxlan, chains: [dropping("input")] })).toBe(
-      'firewall, tunnel: nft inet fw input, by its policy "drop", drops it',
-    );
     expect(wrongIn({ ...toNode, chains: [dropping("postrouting")] })).toBeUndefined();
+  });
+
+  test("a tunnel begins and ends on the node", () => {
+    for (const facts of [healthy, byVxlan])
+      for (const hook of ["output", "input"] as const)
+        expect(wrongIn({ ...facts, chains: [dropping(hook)] })).toBe(
+          `firewall, tunnel: nft inet fw ${hook}, by its policy "drop", drops it`,
+        );
+    expect(wrongIn({ ...direct, chains: [dropping("output")] })).toBeUndefined();
+    const opened = (port: string): BaseChain => ({
+      ...dropping("input"),
+      chains: new Map([["input", [{ matches: dport(port), verdict: { kind: "accept" }, text: "rule 1" }]]]),
+    });
+    const dport = (port: string) =>
+      [
+        { kind: "protocol", values: ["udp"], not: false },
+        { kind: "dport", values: [port], not: false },
+      ] as const;
+    expect(wrongIn({ ...byVxlan, chains: [opened("4789")] })).toBeUndefined();
+    expect(wrongIn({ ...byVxlan, chains: [opened("8472")] })).toContain("firewall, tunnel: nft inet fw input");
+  });
+
+  test("a port that was asked for decides rules about ports", () => {
+    const rule = { matches: [{ kind: "dport", values: ["22"], not: false }], verdict: { kind: "drop" } } as const;
+    const chains = [forward("accept", { FORWARD: [{ ...rule, text: "-A FORWARD --dport 22 -j DROP" }] })];
+    expect(stepOf({ ...local, chains }, "firewall")?.verdict).toBe("unchecked");
+    const to = (number: number) => ({ ...local, chains, port: { number, protocol: "tcp" } as const });
+    expect(stepOf(to(22), "firewall")?.verdict).toBe("wrong");
+    expect(stepOf(to(80), "firewall")?.verdict).toBe("good");
   });
 
   test.each([
