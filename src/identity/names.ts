@@ -17,6 +17,8 @@ export const ifbPrefix = "bwp";
 export const natTable = "tortie";
 /** Calico's VXLAN devices, by address family. */
 export const vxlanDevices: Readonly<Record<4 | 6, string>> = { 4: "vxlan.calico", 6: "vxlan-v6.calico" };
+/** The protocol of routes (rtm_protocol, linux/rtnetlink.h) that no tunnel device tells to be the node agent's: Calico's number. */
+export const routeProtocol = 80;
 /** The IPIP device, which the kernel's module makes. */
 export const ipipDevice = "tunl0";
 /** The node agent's tables of nf_tables: the guard of tunnels, floating IPs, the check of pods' sources. */

@@ -9,9 +9,8 @@
  * look-up, however many there are.
  */
 
-import { routeProtocol } from "../../cluster-network/names.ts";
 import type { NetworkEndpoint } from "../../cluster-network/network-endpoint.ts";
-import { agentTables } from "../../identity/names.ts";
+import { agentTables, routeProtocol } from "../../identity/names.ts";
 import { type Family, familyOf, type TableFamily } from "../../net/address.ts";
 import { hostPrefix } from "../../net/prefix.ts";
 import type { NftElement, NftElements, NftStatement, NftTable } from "../../plan/nft.ts";

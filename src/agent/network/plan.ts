@@ -8,8 +8,7 @@
  */
 
 import { type TunnelKind, tunnelMtu } from "../../cluster-network/mtu.ts";
-import { routeProtocol } from "../../cluster-network/names.ts";
-import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
+import { ipipDevice, routeProtocol, vxlanDevices } from "../../identity/names.ts";
 import { hostPrefix } from "../../net/prefix.ts";
 import { mainTable } from "../../plan/describe.ts";
 import type { NodePlan, NodeResource, Scope } from "../../plan/node-plan.ts";

@@ -8,8 +8,8 @@
  *     another node's tunnel        dev vxlan.calico
  */
 
-import { routeProtocol } from "../../cluster-network/names.ts";
 import type { NetworkPool } from "../../cluster-network/network-pool.ts";
+import { routeProtocol } from "../../identity/names.ts";
 import { lengthOf } from "../../net/prefix.ts";
 import type { Blackhole, Route } from "../../plan/resource.ts";
 import { type Destination, destinationsOf } from "./destinations.ts";

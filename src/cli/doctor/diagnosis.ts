@@ -2,7 +2,16 @@ import { runDir } from "../../identity/names.ts";
 import type { Problem } from "../../ipam/check/report.ts";
 import { checkAddresses, hasDamagedPool } from "./addresses.ts";
 import { type AddressingFacts, checkAddressing } from "./addressing.ts";
-import { checkAttachment, isAlive, isBusy, isClosed, isUnverifiable, sectionOfWork, subjectOf } from "./attachments.ts";
+import {
+  type AttachmentContext,
+  checkAttachment,
+  isAlive,
+  isBusy,
+  isClosed,
+  isUnverifiable,
+  sectionOfWork,
+  subjectOf,
+} from "./attachments.ts";
 import { notesOfChangedPools } from "./changed-pools.ts";
 import { checkExecutables } from "./check-executables.ts";
 import { checkNetworks } from "./check-networks.ts";
@@ -105,33 +114,52 @@ export function diagnoseChanging(tools: StaticFacts, moving: ChangingFacts, grac
     ...checkReach(reach, snapshot.pools),
     ...checkTunnels(moving.tunnels, moving.agent, reach),
   ];
+  const looked = { traces, atWork, tooYoung } as const;
   return {
     findings,
-    overview: {
-      state: `${runDir}${state.runFileSystem === undefined ? ": not there yet" : ` on ${state.runFileSystem}`}`,
-      attachments: [`${traces.filter(isAlive).length} alive`, ...counted(atWork.length, "at work")].join(", "),
-      limits: plural(moving.limits.ifbs.length, "ifb link"),
-      firewall: [
-        plural(moving.firewall.nftTables.length, "table"),
-        plural(traces.flatMap(({ ports, chains }) => [...ports, ...chains]).length, "host port"),
-      ].join(", "),
-      addresses: `${report.allocations.length} assigned`,
-      reach: describeReach(reach),
-    },
+    overview: overviewOf(moving, looked),
     notes: [
-      ...notChecked(traces, checks),
-      ...tooYoung.map(noteOf(`not checked, younger than ${graceSeconds} s; --grace 0 checks them too`)),
-      ...traces
-        .filter((trace) => isUnverifiable(trace, context))
-        .map(noteOf(`not checked, in a sandbox that is not visible from here; ${whereAllIsSeen}`)),
-      ...traces
-        .filter((trace) => isClosed(trace) && trace.sandbox !== "gone")
-        .map(noteOf(`alive but not checked, because the sandbox cannot be entered from here; ${whereAllIsSeen}`)),
+      ...notesOfTraces(looked, context, checks),
       ...notesOfAgent(moving.agent),
       ...notesOfPools(moving, nat),
       ...reach.unseen.map((text): Note => ({ section: "reach", subject: "", text: `not checked: ${text}` })),
     ],
   };
+}
+
+interface Looked {
+  readonly traces: readonly Trace[];
+  readonly atWork: readonly Trace[];
+  /** Not checked, because a plugin may be working on them. */
+  readonly tooYoung: readonly Trace[];
+}
+
+function overviewOf({ state, limits, firewall, report, reach }: ChangingFacts, { traces, atWork }: Looked): Overview {
+  return {
+    state: `${runDir}${state.runFileSystem === undefined ? ": not there yet" : ` on ${state.runFileSystem}`}`,
+    attachments: [`${traces.filter(isAlive).length} alive`, ...counted(atWork.length, "at work")].join(", "),
+    limits: plural(limits.ifbs.length, "ifb link"),
+    firewall: [
+      plural(firewall.nftTables.length, "table"),
+      plural(traces.flatMap(({ ports, chains }) => [...ports, ...chains]).length, "host port"),
+    ].join(", "),
+    addresses: `${report.allocations.length} assigned`,
+    reach: describeReach(reach),
+  };
+}
+
+/** Why some are not checked. */
+function notesOfTraces({ traces, tooYoung }: Looked, context: AttachmentContext, checks: CheckFacts): readonly Note[] {
+  return [
+    ...notChecked(traces, checks),
+    ...tooYoung.map(noteOf(`not checked, younger than ${context.graceSeconds} s; --grace 0 checks them too`)),
+    ...traces
+      .filter((trace) => isUnverifiable(trace, context))
+      .map(noteOf(`not checked, in a sandbox that is not visible from here; ${whereAllIsSeen}`)),
+    ...traces
+      .filter((trace) => isClosed(trace) && trace.sandbox !== "gone")
+      .map(noteOf(`alive but not checked, because the sandbox cannot be entered from here; ${whereAllIsSeen}`)),
+  ];
 }
 
 /** Changes of pools that take effect later, or that cannot be checked because a pool is unreadable. */

@@ -40,6 +40,11 @@ export function ipRoutes(text: string): readonly IpRoute[] {
   return routes.parse(ipList(text));
 }
 
+/** The kernel's words in a line of stderr, where alone `ip` has them: `RTNETLINK answers: No route to host`. */
+export function kernelsWords(line: string): string {
+  return line.replace(/^(RTNETLINK answers|Error): /, "").trim();
+}
+
 /** The items of any list. Older versions print nothing for an empty list, and an empty object for an omitted item. */
 export function ipList(text: string): readonly object[] {
   const value: unknown = text.trim() === "" ? [] : JSON.parse(text);

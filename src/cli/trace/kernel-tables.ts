@@ -5,7 +5,7 @@ import { canonicalAddress, type Family, familyOf } from "../../net/address.ts";
 import { canonicalMac } from "../../net/mac.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
-import { ipList } from "../node/iproute.ts";
+import { ipList, kernelsWords } from "../node/iproute.ts";
 import type { Entry, Link, Lookup, VxlanLink } from "./facts.ts";
 
 /** Words before a program: none on the node, `nsenter …` in a pod. */
@@ -97,10 +97,9 @@ export async function lookUp(cli: Cli, enter: Enter, family: Family, words: read
   }
 }
 
-/** `RTNETLINK answers: No route to host` */
 function reasonIn(stderr: string): string {
   const line = stderr.split("\n").find((one) => one.trim() !== "") ?? "";
-  return line.replace(/^(RTNETLINK answers|Error): /, "").trim() || "ip says no reason";
+  return kernelsWords(line) || "ip says no reason";
 }
 
 const neighbourSchema = z.object({ lladdr: z.string().optional(), state: z.array(z.string()).default([]) });

@@ -1,6 +1,6 @@
 /** Names the policy rule or the route by which the kernel refuses a packet. */
 import * as z from "zod";
-import { routeProtocol } from "../../cluster-network/names.ts";
+import { routeProtocol } from "../../identity/names.ts";
 import { type Family, familyOf } from "../../net/address.ts";
 import { contains, lengthOf } from "../../net/prefix.ts";
 import type { Cli } from "../cli.ts";

@@ -59,18 +59,10 @@ export function changeEntries(
     handle,
   );
   const again = refused.splice(0).flatMap((entry) => {
-    const { resource } = entry;
-    if (resource.kind === "address") return [];
-    if (resource.kind === "neighbour" || resource.kind === "fdb") return [step(entry, true)];
     const [first] = rivals.of(entry);
-    // One that went away meanwhile is tried once more, and one of ours that came is replaced.
-    if (first === undefined) return [step(entry, false)];
-    if (routeText(first) === entry.text) return [];
-    if (isMember(first)) return [step(entry, true)];
-    // It drops the packets to the range as well as one of ours.
-    if (resource.kind === "blackhole" && first.type === RTN_BLACKHOLE) return [];
-    pass.fail(entry.what(), conflict(entry, first, pass), resource);
-    return [];
+    const next = afterRefusal(entry, first, isMember);
+    if (next === "fail" && first !== undefined) pass.fail(entry.what(), conflict(entry, first, pass), entry.resource);
+    return next === "add" || next === "replace" ? [step(entry, next === "replace")] : [];
   });
   pass.send(again, handle);
   for (const { what, resource } of refused) {
@@ -78,6 +70,22 @@ export function changeEntries(
   }
   pass.applied += done.length;
   return done;
+}
+
+/** What to do about an entry that exists. `first`: the kernel's first route of its identity. */
+function afterRefusal(
+  { resource, text }: WantedEntry,
+  first: RouteEntry | undefined,
+  isMember: (entry: RouteEntry) => boolean,
+): "add" | "replace" | "leave" | "fail" {
+  if (resource.kind === "address") return "leave";
+  if (resource.kind === "neighbour" || resource.kind === "fdb") return "replace";
+  // One that went away meanwhile is tried once more, and one of ours that came is replaced.
+  if (first === undefined) return "add";
+  if (routeText(first) === text) return "leave";
+  if (isMember(first)) return "replace";
+  // It drops the packets to the range as well as one of ours.
+  return resource.kind === "blackhole" && first.type === RTN_BLACKHOLE ? "leave" : "fail";
 }
 
 function isOnlink({ resource }: WantedEntry): boolean {

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { type Family, familyOf } from "../../../net/address.ts";
 import type { Cli } from "../../cli.ts";
+import { kernelsWords } from "../../node/iproute.ts";
 import type { Refusal, RouteLookup } from "./facts.ts";
 
 export interface Question {
@@ -53,7 +54,7 @@ export function readBatch(stdout: string, stderr: string, count: number): readon
   let words = "";
   for (const line of stderr.split("\n")) {
     const failed = /^Command failed .*:(\d+)$/.exec(line)?.[1];
-    if (failed === undefined) words = line.replace(/^(RTNETLINK answers|Error): /, "") || words;
+    if (failed === undefined) words = kernelsWords(line) || words;
     else refused.set(Number(failed), words);
   }
   const lists = stdout.split("\n").filter((line) => line.startsWith("[{"));
