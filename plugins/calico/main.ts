@@ -61,7 +61,7 @@ import { hasPools, planOf } from "./plan.ts";
 import { withAnyPodCidrs, withPodCidrs } from "./pod-cidrs.ts";
 import { reconcilePoolRules } from "./pool-rules.ts";
 import { checkReadiness, testDatastore } from "./readiness.ts";
-import { forget, forgetAll, ownedIn, type Recorded, rollBackEndpoint } from "./removal.ts";
+import { forget, ownedIn, type Recorded, rollBackEndpoint } from "./removal.ts";
 import { resultOf, wantedAtAdd, wantedAtCheck } from "./wanted.ts";
 
 /** IPAM plugins that run in this process if CNI_PATH leads to this executable. */
@@ -149,19 +149,22 @@ export default definePlugin<CalicoConf>({
 
   del(request, context) {
     const { sys } = context;
+    const { attachment } = request;
     const owned = ownedIn(request.document);
-    const removed = removeInterfaces(owned, sys, request.attachment, request.netns);
-    const { hostInterfaces } = removed;
+    const removed = removeInterfaces(owned, sys, attachment, request.netns);
+    const { hostInterfaces, record, wasLast } = removed;
     if (hostInterfaces.length > 0) context.log.info("endpoint removed", () => ({ hostInterfaces }));
     else context.log.debug("no endpoint to remove");
     const isOfCluster = usesAgent(request.document);
-    const isSilent = isOfCluster && deleteEndpoint(sys, request.attachment, endpointOf(removed, request, sys));
+    const isSilent = isOfCluster && deleteEndpoint(sys, attachment, endpointOf(removed, request, sys));
     const details: CallDetails = { isSilent };
     delegateDel(ipamTypeOf(request.document, calicoIpam.name), withAnyPodCidrs(request), context, {
       "calico-ipam": withCallDetails(details),
     });
     const released = [...(details.released ?? []), ...addressesIn(request.prevResult)];
-    forget(owned, sys, removed, isOfCluster ? undefined : released);
+    forget(sys, [record ?? { attachment, node: undefined, addresses: released }], !isOfCluster);
+    // Two concurrent DELs may each have seen the other's record.
+    if (!wasLast) removeIdle(owned, sys);
   },
 
   gc(request, context) {
@@ -181,7 +184,7 @@ export default definePlugin<CalicoConf>({
       () => collectInterfaces(owned, sys, network, valid, (record) => collected.push(record)),
       ...(isOfCluster ? [deleteEndpoints] : []),
       () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), withAnyPodCidrs(request), context, builtin),
-      () => forgetAll(sys, collected, !isOfCluster),
+      () => forget(sys, collected, !isOfCluster),
       // A cluster's are the node agent's.
       ...(isOfCluster ? [] : reconciliations(request, context)),
       () => removeIdle(owned, sys),

@@ -5,7 +5,7 @@ import { runEvery } from "../../src/errors/run-every.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { hostInterfacePrefix, natTable } from "../../src/identity/names.ts";
 import { tableFamilies } from "../../src/net/address.ts";
-import { type OwnedEndpoint, type RemovedEndpoint, removeIdle, rollBackInterface } from "../../src/plugin/endpoints.ts";
+import { type OwnedEndpoint, removeIdle, rollBackInterface } from "../../src/plugin/endpoints.ts";
 import { usesAgent } from "../../src/plugin/node-agent.ts";
 import type { JsonObject } from "../../src/plugin/plugin.ts";
 import { removeIdleBlocks } from "./blocks.ts";
@@ -35,33 +35,20 @@ export function ownedIn(document: JsonObject): OwnedEndpoint {
   return usesAgent(document) ? { ...ownObjects, adopts: hostInterfacePrefix } : ownObjects;
 }
 
-/**
- * Runs after the addresses were released: removes the routes of unused blocks, and last the record, so that a repeated DEL can resume.
- * `released`: the addresses, for an attachment without a record; `undefined` for a cluster, whose block routes are the node agent's.
- */
-export function forget(
-  owned: OwnedEndpoint,
-  sys: Sys,
-  { attachment, record, wasLast }: RemovedEndpoint,
-  released: readonly string[] | undefined,
-): void {
-  if (released !== undefined) removeIdleBlocks(sys, record?.node, record?.addresses ?? released);
-  removeEndpoint(sys, attachment);
-  // Two concurrent DELs may each have seen the other's record.
-  if (!wasLast) removeIdle(owned, sys);
-}
+/** An attachment whose interface is gone: its record, or what is known without one. */
+type Gone = Pick<Endpoint, "attachment" | "addresses"> & { readonly node: string | undefined };
 
 /**
- * The same for the attachments of these records; reads each block once. `areBlocksOurs`: false for a cluster, whose block routes are the node agent's.
- * Keeps what all share: the caller removes that once for all.
+ * Runs after the addresses were released: removes the routes of unused blocks, reading each block once, and last the records, so that a repeated DEL can
+ * resume. `areBlocksOurs`: false for a cluster, whose block routes are the node agent's. Keeps what all share, which the caller removes.
  */
-export function forgetAll(sys: Sys, records: readonly Endpoint[], areBlocksOurs: boolean): void {
-  const nodes = new Set(records.map(({ node }) => node));
-  const forgetNode = (node: string) => {
-    const ofNode = records.filter((record) => record.node === node);
-    const addresses = ofNode.flatMap((record) => record.addresses);
+export function forget(sys: Sys, gone: readonly Gone[], areBlocksOurs: boolean): void {
+  const nodes = new Set(gone.map(({ node }) => node));
+  const forgetNode = (node: string | undefined) => {
+    const ofNode = gone.filter((one) => one.node === node);
+    const addresses = ofNode.flatMap((one) => one.addresses);
     if (areBlocksOurs) removeIdleBlocks(sys, node, addresses);
-    runEvery(ofNode.map((record) => () => removeEndpoint(sys, record.attachment)));
+    runEvery(ofNode.map((one) => () => removeEndpoint(sys, one.attachment)));
   };
   runEvery([...nodes].map((node) => () => forgetNode(node)));
 }

@@ -31,7 +31,6 @@ export interface OwnedEndpoint {
 
 /** An attachment whose interface was removed, but not its record. */
 export interface RemovedEndpoint {
-  readonly attachment: Attachment;
   readonly record: Endpoint | undefined;
   /** The names of host interfaces that were removed or missing. */
   readonly hostInterfaces: readonly string[];
@@ -64,7 +63,7 @@ export function removeInterfaces(
       },
       () => executor.remove(owner, names.map(interfaceNamed(owned))),
     ]);
-    return { attachment, record, hostInterfaces: names, wasLast };
+    return { record, hostInterfaces: names, wasLast };
   });
 }
 
