@@ -102,15 +102,19 @@ describe.each(clusterSites)("the cost of pods on %s", (name, whyNot, open) => {
       for (const pod of pods) uids.set(pod, (await site.addPod(pod, nodeName)) ?? "");
     }
 
-    function judge({ reads, writes, seconds, cpuSeconds, agentSeconds }: Cost, what: string): void {
+    function judge(
+      { reads, writes, seconds, cpuSeconds, agentSeconds }: Cost,
+      what: string,
+      most = { reads: 0.1, writes: 2.2 },
+    ): void {
       const each = (total: number) => ((1000 * total) / podCount).toFixed(1);
       console.log(
         `${name}: ${what}: ${(podCount / seconds).toFixed(0)} pods/s, for each ${reads / podCount} reads and ${writes / podCount} writes; ` +
           `${each(seconds)} ms, of CPU time ${each(agentSeconds)} ms by the agent and ${each(cpuSeconds)} ms by the datastore`,
       );
       // None for a pod that the agent knows; it asks every two seconds whether the datastore answers, and a new block takes a few reads.
-      expect(reads).toBeLessThanOrEqual(0.1 * podCount + Math.ceil(seconds));
-      expect(writes).toBeLessThanOrEqual(2.2 * podCount);
+      expect(reads).toBeLessThanOrEqual(most.reads * podCount + Math.ceil(seconds));
+      expect(writes).toBeLessThanOrEqual(most.writes * podCount);
     }
 
     test("100 at once, without the plugins' own work", async () => {
@@ -118,7 +122,11 @@ describe.each(clusterSites)("the cost of pods on %s", (name, whyNot, open) => {
       await ask("warm");
       await sleep(200);
       judge(await counted(async () => void (await Promise.all(podsOf("a").map(ask)))), "agent alone");
-      await Promise.all(podsOf("a").map(release));
+      // The watch reports what the ADDs recorded.
+      await sleep(500);
+      // The API deletes a handle in two steps; in etcd an endpoint is read before it is deleted.
+      const released = await counted(async () => void (await Promise.all(podsOf("a").map(release))));
+      judge(released, "their DELs", { reads: name === "etcd" ? 1.1 : 0.1, writes: 3.2 });
     });
 
     test("one after another, beside two writes of the same datastore", async () => {

@@ -1,7 +1,7 @@
 /** The operations on a cluster's endpoints and pods that plugins request. */
 import { annotationPrefix, type Pod } from "../../identity/pod.ts";
 import type { StoredObject } from "../../store/object.ts";
-import { type AsyncStore, driveAsync, read, type Transaction } from "../../store/transaction.ts";
+import { type AsyncStore, driveAsync, read, remove, type Transaction } from "../../store/transaction.ts";
 import { withDeadline } from "../deadline.ts";
 import type { Workload } from "../workload.ts";
 import type { NodePods } from "./node-pods.ts";
@@ -82,6 +82,9 @@ export class Endpoints {
 
   async delete(workload: Workload, ms: number): Promise<void> {
     if (this.#isKubernetes && !isPods(workload)) return;
+    const { pod, attachment } = workload;
+    const known = pod && this.#nodePods?.ofSandbox(pod, attachment.containerId);
+    if (known !== undefined && (await this.#drive(remove(known), ms))) return;
     await this.#drive(deleteEndpoint(workload), ms);
   }
 

@@ -4,6 +4,8 @@
  *     in memory, with the UID that the runtime says ──► answered from memory
  *     no UID, another one, no such pod ───────────────► read from the API server
  *
+ * A DEL removes the record of the pod in memory if it is of the DEL's sandbox; the write compares UID and revision, and after a conflict the pod is read.
+ *
  * **What is in memory is as old as the watch.** An interrupted watch empties it, so that nothing is answered that the watch may have missed.
  */
 import { annotationPrefix, type Pod } from "../../identity/pod.ts";
@@ -11,6 +13,10 @@ import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import { type Key, keyOf } from "../../store/key.ts";
 import type { StoredObject } from "../../store/object.ts";
 import type { StoreError } from "../../store/store-error.ts";
+
+interface EndpointSpec {
+  readonly containerID: string;
+}
 
 export class NodePods {
   readonly #pods = new Map<string, StoredObject>();
@@ -40,6 +46,12 @@ export class NodePods {
   get({ namespace, name }: Pod, uid: string | undefined): StoredObject | undefined {
     const pod = this.#pods.get(`${namespace}/${name}`);
     return uid !== undefined && pod?.metadata.uid === uid ? pod : undefined;
+  }
+
+  /** The same of a pod that is recorded with this sandbox. */
+  ofSandbox({ namespace, name }: Pod, containerId: string): StoredObject | undefined {
+    const pod = this.#pods.get(`${namespace}/${name}`);
+    return (pod?.spec as Partial<EndpointSpec> | undefined)?.containerID === containerId ? pod : undefined;
   }
 }
 

@@ -75,3 +75,37 @@ describe("the pods of the node", () => {
     });
   });
 });
+
+describe("a DEL", () => {
+  const attachment = { network: "net", containerId: "c1", ifname: "eth0" };
+  const recorded = (revision: string, containerId: string) => {
+    const pod = podOf("one", { "cni.projectcalico.org/containerID": containerId });
+    return { ...pod, metadata: { ...pod.metadata, resourceVersion: revision } };
+  };
+
+  /** What the datastore is asked for by a DEL of `c1`. */
+  async function requestsOf(inMemory: string, revision?: string): Promise<readonly string[]> {
+    const datastore = memoryDatastore();
+    const stored = await datastore.store.handle({ op: "create", key: keyOf(podOf("one")), object: recorded("", "c1") });
+    const [object] = "objects" in stored ? stored.objects : [];
+    watcher.all([recorded(revision ?? String(object?.metadata.resourceVersion), inMemory)]);
+    const before = datastore.requests.length;
+    await new Endpoints(datastore.store, true, pods).delete({ node: "node-a", pod: web, attachment }, 1000);
+    expect(datastore.memory.all("WorkloadEndpoint")).toEqual([]);
+    return datastore.requests.slice(before);
+  }
+
+  test("of the sandbox that the watch reported reads nothing", async () => {
+    expect(await requestsOf("c1")).toEqual(["delete WorkloadEndpoint"]);
+  });
+
+  test("reads the pod if it has changed since, or if the watch reported another sandbox", async () => {
+    const [removal, ...others] = await requestsOf("c1", "outdated");
+    expect([removal, ...others]).toEqual([
+      "delete WorkloadEndpoint",
+      "read WorkloadEndpoint",
+      "delete WorkloadEndpoint",
+    ]);
+    expect(await requestsOf("c0")).toEqual(["read WorkloadEndpoint", "delete WorkloadEndpoint"]);
+  });
+});
