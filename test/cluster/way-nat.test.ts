@@ -31,6 +31,18 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet that is transl
   });
   afterAll(() => cluster?.stop());
 
+  test("without bridge(8), what the FDB has stays open", () => {
+    const { node } = pods[0].on;
+    const links = ["ip", "nft", "nsenter"].map((name) => `ln -s $(command -v ${name}) /run/some/${name}`);
+    node.sh(["mkdir /run/some", ...links].join("\n"));
+    const variables = ["/usr/bin/env", "DATASTORE_TYPE=etcdv3", `ETCD_ENDPOINTS=${cluster.etcd.endpoint}`];
+    const run = (argv: readonly string[]) => node.run([...variables, ...argv], { env: { PATH: "/run/some" } });
+    const found = traced({ run }, pods[0].address4, pods[2].address4, ["--node=node-a"]);
+    expect(wrongHop(found)).toBe("");
+    const fdb = found.hops.find(({ what }) => what.startsWith("FDB"));
+    expect(fdb).toMatchObject({ verdict: "unchecked", text: expect.stringContaining('"bridge" is not installed') });
+  });
+
   test("a floating IP leads to its pod, and on another node stays open", async () => {
     await cluster.configure({ floatingIPs: "Enabled" });
     await cluster.setFloating(pods[1], [floatingIp]);

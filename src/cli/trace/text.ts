@@ -36,10 +36,15 @@ function describeTarget(target: TraceFacts["target"]): string {
 export function conclusion(hops: readonly Hop[]): string {
   const wrong = firstWrong(hops);
   if (wrong !== undefined)
-    return `The ${wrong.isReply ? "reply" : "packet"} gets no further than step ${hops.indexOf(wrong) + 1}: ${wrong.place}, ${wrong.what} ${wrong.text}.`;
+    return `The ${wrong.isReply ? "reply" : "packet"} gets no further than step ${hops.indexOf(wrong) + 1}: ${wrong.place}, ${sentence(wrong)}.`;
   const unchecked = hops.filter(({ verdict }) => verdict === "unchecked").length;
   if (unchecked === 0) return "Nothing is wrong on the way.";
   return `Nothing that could be checked is wrong; ${plural(unchecked, "step")} could not be checked.`;
+}
+
+/** `eth0 is down`, `reply: No route to host`. */
+function sentence({ what, text }: Hop): string {
+  return /^(is|has|lacks|does|did|leaves|should) /.test(text) ? `${what} ${text}` : `${what}: ${text}`;
 }
 
 /** Above the steps in one place. */

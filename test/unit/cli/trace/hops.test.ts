@@ -47,7 +47,7 @@ describe("hopsOf()", () => {
       ...["tunl0", "outer", "firewall,", "eth0", "ARP", "MTU", "block", "pod", "firewall,", "reply", "firewall,"],
     ]);
     const back = hopsOf({ ...healthy, reply: { kind: "refused", reason: "No route to host" } });
-    expect(conclusion(back)).toMatch(/^The reply gets no further than step 17: node a, reply No route to host/);
+    expect(conclusion(back)).toMatch(/^The reply gets no further than step 17: node a, reply: No route to host/);
     expect(conclusion(hopsOf(healthy))).toBe("Nothing that could be checked is wrong; 1 step could not be checked.");
   });
 

@@ -1,6 +1,7 @@
 /** Whatever the way and whatever its numbers: one fault, and no longer is every step right. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { BaseChain } from "../../../../src/cli/doctor/reach/filter.ts";
 import type { Entry, Hop, Link, TraceFacts } from "../../../../src/cli/trace/facts.ts";
 import { hopsOf } from "../../../../src/cli/trace/hops.ts";
 import { howMany } from "../../../lib/how-many.ts";
@@ -36,6 +37,12 @@ function changedLink(facts: TraceFacts, name: string | undefined, changes: Parti
 function linksOn({ source, route, uplink, target }: TraceFacts): readonly string[] {
   const out = route.kind === "route" && target.kind !== "this node" ? [route.dev] : [];
   return [...new Set([source.hostInterface, ...out, ...(uplink === undefined ? [] : [uplink.dev])])];
+}
+
+/** Also those of the tunnel's own packets. */
+function hooksOn({ target, tunnel }: TraceFacts): readonly BaseChain["hook"][] {
+  if (target.kind === "this node") return ["prerouting", "input"];
+  return ["prerouting", "forward", "postrouting", ...(tunnel === undefined ? [] : (["output", "input"] as const))];
 }
 
 function onSome(change: Partial<Link> | undefined): Fault["inject"] {
@@ -161,6 +168,15 @@ const faults: readonly Fault[] = [
       facts.target.kind === "this node"
         ? undefined
         : { ...facts, sysctls: new Map([...facts.sysctls, ["net/ipv4/ip_forward", "0"]]) },
+  },
+  {
+    name: "a chain drops everything at a hook on the way",
+    inject: (facts, { number }) => {
+      const hooks = hooksOn(facts);
+      const hook = hooks[number % hooks.length] as BaseChain["hook"];
+      const base = { backend: "nft", family: "inet", table: "fw", name: "c", hook, policy: "drop" } as const;
+      return { ...facts, chains: [{ ...base, chains: new Map([["c", []]]) }] };
+    },
   },
   {
     name: "the table of natOutgoing is missing",
