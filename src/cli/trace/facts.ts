@@ -31,6 +31,8 @@ export interface TraceFacts {
   /** By path below /proc/sys. */
   readonly sysctls: ReadonlyMap<string, string>;
   readonly chains: readonly BaseChain[];
+  /** Whether there may be more, which could not be read. */
+  readonly hasUnreadRules: boolean;
   readonly pools: readonly NetworkPool[];
   /** The table of natOutgoing; `undefined`: not read. */
   readonly natTable: NatTable | "missing" | undefined;

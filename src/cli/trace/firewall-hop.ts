@@ -54,13 +54,16 @@ interface Passing {
   readonly remedyFor: (place: FilterPosition, culprits: readonly string[]) => string;
 }
 
-function passing({ chains, unread, services }: TraceFacts, { what, hooks, packet, remedyFor }: Passing): Judged {
+function passing(
+  { chains, hasUnreadRules, services }: TraceFacts,
+  { what, hooks, packet, remedyFor }: Passing,
+): Judged {
   const seen = chains.filter((base) => hooks.includes(base.hook) && matchesFamily(base, packet));
   const outcomes = seen.map((base) => walk(base, packet)).filter(({ drop }) => drop);
   const sure = outcomes.find(({ accept }) => !accept);
   const [place] = (sure ?? outcomes[0])?.places ?? [];
   if (place === undefined) {
-    if (unread.some((one) => one.startsWith("rules of "))) return unchecked(what, "its rules could not all be read");
+    if (hasUnreadRules) return unchecked(what, "its rules could not all be read");
     const text =
       seen.length === 0
         ? "no chain may drop packets"

@@ -81,12 +81,13 @@ async function gatherFirewall(
   cli: Cli,
   family: Family,
   unread: Unread,
-): Promise<Pick<TraceFacts, "chains" | "natTable">> {
+): Promise<Pick<TraceFacts, "chains" | "hasUnreadRules" | "natTable">> {
   const found = await unread.whileReading("rules of the firewall", gatherChains(cli));
   unread.reasons.push(...(found?.unseen ?? []));
   const table = listNftTable(cli, `${family === 4 ? "ip" : "ip6"} ${natTable}`);
   return {
     chains: found?.chains ?? [],
+    hasUnreadRules: found === undefined || found.unseen.length > 0,
     natTable: await table.then(
       (text) => (text === undefined ? "missing" : parseNatTable(text)),
       () => undefined,

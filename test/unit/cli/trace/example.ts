@@ -83,7 +83,18 @@ export function natTableWith(translated: readonly string[], statement: object = 
 
 /** By IPIP. */
 export const healthy: TraceFacts = {
-  ...{ node: "a", family: 4, source, own, pools: known.pools, chains: [], unread: [], rules: [], services: [] },
+  ...{
+    node: "a",
+    family: 4,
+    source,
+    own,
+    pools: known.pools,
+    chains: [],
+    hasUnreadRules: false,
+    unread: [],
+    rules: [],
+    services: [],
+  },
   ...{ natTable: natTableWith(["10.0.0.0/16"]), outgoing: undefined, settings: {}, networking: undefined },
   ...{ redirect: undefined, port: undefined },
   target: { kind: "far pod", address: "10.0.1.2", pod: "shop/web", block: "10.0.1.0/30", owner: "b", on: far },

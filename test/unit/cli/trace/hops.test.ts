@@ -318,7 +318,7 @@ describe("hopsOf()", () => {
 
   test("reports as well nothing that was not read", () => {
     const nothing = hopsOf({
-      ...{ ...outside, sysctls: new Map(), unread: ["rules of nf_tables: nft is not installed"], natTable: undefined },
+      ...{ ...outside, sysctls: new Map(), hasUnreadRules: true, natTable: undefined },
       ...{ route: { kind: "unasked" }, reply: { kind: "unasked" }, links: undefined, uplink: undefined },
       sender: { ...outside.sender, route: { kind: "unasked" } },
     });
