@@ -20,3 +20,6 @@ export function evenly<T>(all: readonly T[], count: number): readonly T[] {
   if (all.length <= count) return all;
   return Array.from({ length: count }, (_, at) => all[Math.floor((at * all.length) / count)] as T);
 }
+
+/** How long a test keeps a datastore away: TORTIE_OUTAGE, in seconds. */
+export const outageMs = Number(process.env.TORTIE_OUTAGE ?? 6) * 1000;

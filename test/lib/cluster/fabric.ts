@@ -61,6 +61,12 @@ export class Fabric {
     return found;
   }
 
+  /** Cuts a node off from the datastore, which does not answer it any more, or ends that: the others go on. */
+  cutOff(name: string, isCut: boolean): void {
+    const index = this.nodes.findIndex((one) => one.name === name);
+    this.#doors[index]?.signal(isCut ? "SIGSTOP" : "SIGCONT");
+  }
+
   async stop(): Promise<void> {
     for (const door of this.#doors) door.close();
     await Promise.all([...this.nodes.map(({ node }) => node.stop()), this.router.stop()]);
@@ -126,7 +132,12 @@ class Door {
     return new Door(outside, path);
   }
 
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#outside.kill(signal);
+  }
+
   close(): void {
+    this.#outside.kill("SIGCONT");
     this.#outside.kill();
     rmSync(this.#path, { force: true });
   }

@@ -9,7 +9,7 @@ export interface Pinged {
 }
 
 /** Longer than any test pings. */
-const timeoutMs = 300_000;
+const timeoutMs = 1_200_000;
 let started = 0;
 
 export class Pinging {
