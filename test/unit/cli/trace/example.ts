@@ -1,6 +1,6 @@
 /** A small cluster, and the facts of ways through it on which nothing is wrong. Node a sends; node b is in its subnet. */
 
-import type { Entry, Link, PodFacts, TraceFacts } from "../../../../src/cli/trace/facts.ts";
+import type { Entry, Link, LocalPod, PodFacts, TraceFacts } from "../../../../src/cli/trace/facts.ts";
 import { parseNatTable } from "../../../../src/cli/trace/nat-table.ts";
 import { type Known, localPods } from "../../../../src/cli/trace/resolve.ts";
 import { networkNodeOf } from "../../../../src/cluster-network/network-node.ts";
@@ -52,10 +52,10 @@ export const pods = localPods([
   {
     attachment: { network: "net", containerId: "fedcba9876543210", ifname: "eth0" },
     ...{ node: "a", pod: undefined, hostInterface: "cali2", mac: "02:00:00:00:00:02" },
-    ...{ addresses: ["10.0.0.6/32"], netns: "/run/netns/other" },
+    ...{ addresses: ["10.0.0.6/32", "fd00::6/128"], netns: "/run/netns/other" },
   },
 ]);
-export const [source, neighbour] = [present(pods[0]), present(pods[2])];
+export const [source, source6, neighbour, neighbour6] = pods as readonly [LocalPod, LocalPod, LocalPod, LocalPod];
 
 export const gatewayMac = "ee:ee:ee:ee:ee:ee";
 export const found = (value: string, state = "REACHABLE"): Entry => ({ kind: "found", value, state });
@@ -110,7 +110,10 @@ export const healthy: TraceFacts = {
     }),
   ]),
   sysctls: new Map([
-    ...[...switches, ...links.map((name) => `net/ipv4/conf/${name}/forwarding`)].map((path) => [path, "1"] as const),
+    ...[
+      ...switches,
+      ...links.flatMap((name) => [`net/ipv4/conf/${name}/forwarding`, `net/ipv6/conf/${name}/forwarding`]),
+    ].map((path) => [path, "1"] as const),
     ...["all", ...links].map((name) => [`net/ipv4/conf/${name}/rp_filter`, "0"] as const),
   ]),
   tunnel: {
@@ -151,6 +154,20 @@ export const local: TraceFacts = {
   ...{ tunnel: undefined, uplink: undefined },
 };
 
+const toDefault6 = { kind: "route", dev: "eth0", gateway: "fe80::ecee:eeff:feee:eeee", via: "default" } as const;
+
+export const local6: TraceFacts = {
+  ...local,
+  ...{ family: 6, source: source6, sender: { ...inside("fd00::5", "02:00:00:00:00:01"), route: toDefault6 } },
+  target: {
+    ...{ kind: "local pod", address: "fd00::6", pod: neighbour6 },
+    receiver: { ...inside("fd00::6", "02:00:00:00:00:02"), route: toDefault6 },
+    neighbour: found("02:00:00:00:00:02"),
+  },
+  route: { kind: "route", dev: "cali2", gateway: undefined, via: "fd00::6" },
+  reply: { kind: "route", dev: "cali1", gateway: undefined, via: "fd00::5" },
+};
+
 export const outside: TraceFacts = {
   ...direct,
   pools: [poolWith({ natOutgoing: true })],
@@ -166,4 +183,4 @@ export const toNode: TraceFacts = {
   reply: { kind: "unasked" },
 };
 
-export const ways = { healthy, byVxlan, direct, local, outside, toNode } as const;
+export const ways = { healthy, byVxlan, direct, local, local6, outside, toNode } as const;

@@ -85,6 +85,7 @@ function withSender(changes: Partial<TraceFacts["sender"]>): Fault["inject"] {
   return (facts) => ({ ...facts, sender: { ...facts.sender, ...changes } });
 }
 
+const switchOf = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
 const refused = { kind: "refused", reason: "Network is unreachable" } as const;
 const toFarPod = (facts: TraceFacts) => facts.target.kind === "far pod";
 
@@ -167,7 +168,7 @@ const faults: readonly Fault[] = [
     inject: (facts) =>
       facts.target.kind === "this node"
         ? undefined
-        : { ...facts, sysctls: new Map([...facts.sysctls, ["net/ipv4/ip_forward", "0"]]) },
+        : { ...facts, sysctls: new Map([...facts.sysctls, [switchOf[facts.family], "0"]]) },
   },
   {
     name: "a chain drops everything at a hook on the way",
