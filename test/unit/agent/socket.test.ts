@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -88,19 +89,18 @@ describe("serveSocket()", () => {
   });
 
   test("survives a client that hangs up", async () => {
-    await serve({
-      handle: async () => {
-        await sleep(30);
-        return { late: true };
-      },
+    let answer = (): void => {};
+    const isHungUp = new Promise<void>((resolve) => {
+      answer = resolve;
     });
+    await serve({ handle: () => isHungUp.then(() => ({ late: true })) });
     const socket = connect(path);
     socket.write("{}\n");
-    await sleep(10);
+    await expect.poll(() => served?.pending()).toBe(1);
     socket.destroy();
-    expect(served?.pending()).toBe(1);
-    await sleep(60);
-    expect(served?.pending()).toBe(0);
+    await once(socket, "close");
+    answer();
+    await expect.poll(() => served?.pending()).toBe(0);
     expect(await ask("{}")).toEqual({ late: true });
   });
 
