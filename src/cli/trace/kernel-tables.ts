@@ -52,7 +52,8 @@ function linkOf({ ifname: name, mtu, address: mac, flags, addr_info, linkinfo }:
   return {
     ...{ name, mtu, mac },
     isUp: flags.includes("UP"),
-    hasCarrier: !flags.includes("NO-CARRIER"),
+    // The kernel changes it at once, and NO-CARRIER up to a second later (linkwatch).
+    hasCarrier: flags.includes("LOWER_UP"),
     addresses: addr_info.flatMap(({ local = "" }) => canonicalAddress(local) ?? []),
     ...(linkinfo?.info_kind === "vxlan" && { vxlan: vxlanOf(linkinfo.info_data) }),
   };
