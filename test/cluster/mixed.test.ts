@@ -103,7 +103,7 @@ describe.skipIf(whyNot !== undefined)(`a cluster of Calico's nodes and ours${why
       const machine = { run: (argv: readonly string[]) => node.run([...settings, ...argv]) };
       const trace = () => traced(machine, "default/ours-rig", "default/pb", [`--node=${felixNode}`]);
       expect(wrongHop(trace())).toMatch(
-        /: firewall: iptables(-legacy)? filter FORWARD, by .*Unknown interface.*, drops it$/,
+        /: firewall: iptables(-legacy)? filter FORWARD \(Calico's felix\), by .*Unknown interface.*, drops it$/,
       );
       expect(trace().hops[trace().firstWrong ?? 0]?.remedy).toBe(found.remedy);
       expect(found.remedy).toBe(left[0]?.remedy);
