@@ -122,6 +122,8 @@ class Door {
 
   static async open(node: Node, port: number): Promise<Door> {
     const path = join(tmpdir(), `tortie-door-${node.pid}`);
+    // Of a test that was killed, whose node had this process ID.
+    rmSync(path, { force: true });
     const relay = ["-e", relayProgram];
     const outside = spawn(process.execPath, [...relay, path, `127.0.0.1:${port}`], {
       stdio: ["pipe", "pipe", "inherit"],
