@@ -137,7 +137,8 @@ describe.each(sites)("two IPAMs on %s", (_, whyNot, start) => {
       attachment: attachmentOf(handle),
       ...request,
     });
-    if ("error" in reply) expect(reply.error.message).toMatch(/no .*address|full|free/i);
+    // The pool is full, as the walk may make it.
+    if ("error" in reply) expect(reply.error.message).toContain("Assigned 0 out of 1 requested IPv4 addresses");
     else take(handle, reply.result.addresses?.[0]?.address ?? "");
   }
 
