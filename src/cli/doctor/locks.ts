@@ -3,6 +3,7 @@ import { descriptors } from "#plugins/descriptors";
 import { storeLock } from "../../store/file/lock.ts";
 import { readLocks } from "../../store/file/lock-holder.ts";
 import type { Cli } from "../cli.ts";
+import { mountOf } from "../node/mount.ts";
 import { processName } from "../node/processes.ts";
 import type { Finding } from "./finding.ts";
 
@@ -21,17 +22,25 @@ const lockPaths = [storeLock, ...descriptors.flatMap(({ traces }) => traces.lock
 
 /** `more`: locks that configurations name. */
 export function gatherLocks({ sys }: Cli, more: readonly string[]): LockFacts {
-  const byInode = new Map(
+  const byFile = new Map(
     [...lockPaths, ...more].flatMap((path) => {
       const inode = sys.stat(path)?.inode;
-      return inode === undefined ? [] : [[inode, path] as const];
+      return inode === undefined ? [] : [[`${mountOf(sys, path).device} ${inode}`, path] as const];
     }),
   );
-  const held = readLocks(sys).flatMap(({ inode, pid }) => {
-    const path = byInode.get(inode);
+  const held = readLocks(sys).flatMap(({ device, inode, pid }) => {
+    const path = byFile.get(`${decimal(device)} ${inode}`);
     return path === undefined ? [] : [{ path, pid, name: processName(sys, pid) }];
   });
   return { held };
+}
+
+/** `00:1a` is 0:26. */
+function decimal(device: string): string {
+  return device
+    .split(":")
+    .map((part) => Number.parseInt(part, 16))
+    .join(":");
 }
 
 /** How long to watch a lock before its holder counts as hanging. */

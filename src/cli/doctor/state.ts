@@ -4,6 +4,7 @@ import { partDirectory } from "../../endpoint/part.ts";
 import { runDir, stateDir } from "../../identity/names.ts";
 import { places } from "../../store/file/places.ts";
 import type { Cli } from "../cli.ts";
+import { mountOf } from "../node/mount.ts";
 import type { Finding } from "./finding.ts";
 import { byPrograms, quote } from "./plugin-call.ts";
 
@@ -30,7 +31,7 @@ export async function gatherState(cli: Cli): Promise<StateFacts> {
   const listed = directories.length === 0 ? "" : await list(cli, directories);
   const { seconds } = cli.sys.wallClock();
   const files = listed.split("\0").flatMap((line) => readLine(line, seconds));
-  return { files, runFileSystem: directories.includes(runDir) ? fileSystemOf(cli, runDir) : undefined };
+  return { files, runFileSystem: directories.includes(runDir) ? mountOf(cli.sys, runDir).type : undefined };
 }
 
 /** find ends with code 1 if a file vanished meanwhile. */
@@ -55,23 +56,6 @@ function readLine(line: string, now: number): readonly StateFile[] {
       ageSeconds: Math.max(0, Math.round(now - Number(modified))),
     },
   ];
-}
-
-/** The file system with the longest mount point above the path. */
-function fileSystemOf({ sys }: Cli, path: string): string {
-  const mounts = sys
-    .readFile("/proc/self/mountinfo")
-    .split("\n")
-    .flatMap((line) => {
-      const [before = "", after = ""] = line.split(" - ");
-      const point = before.split(" ")[4];
-      const type = after.split(" ")[0];
-      return point === undefined || type === undefined ? [] : [{ point, type }];
-    })
-    .filter(({ point }) => point === "/" || path === point || path.startsWith(`${point}/`));
-  // A later mount on the same point hides the earlier.
-  return mounts.reduce((best, one) => (one.point.length >= best.point.length ? one : best), { point: "", type: "" })
-    .type;
 }
 
 /** `graceSeconds`: a younger file may be one that a process is writing. */

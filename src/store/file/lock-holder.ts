@@ -2,6 +2,8 @@
 import { isErrno, type Sys } from "../../host/sys.ts";
 
 export interface HeldFile {
+  /** Of its file system, in hexadecimal: `00:1a`. Files of two file systems may have one inode number. */
+  readonly device: string;
   readonly inode: number;
   readonly pid: number;
 }
@@ -15,10 +17,13 @@ export function readLocks(sys: Sys): readonly HeldFile[] {
     if (isErrno(error, "ENOENT")) return [];
     throw error;
   }
-  return [...text.matchAll(/^\d+: FLOCK +\S+ +\S+ +(-?\d+) [0-9a-f]+:[0-9a-f]+:(\d+) /gm)].map(([, pid, inode]) => ({
-    inode: Number(inode),
-    pid: Number(pid),
-  }));
+  return [...text.matchAll(/^\d+: FLOCK +\S+ +\S+ +(-?\d+) ([0-9a-f]+:[0-9a-f]+):(\d+) /gm)].map(
+    ([, pid, device = "", inode]) => ({
+      device,
+      inode: Number(inode),
+      pid: Number(pid),
+    }),
+  );
 }
 
 /** `process 812 (flock)`, or `another process`. Never throws. */
