@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
+import { someOf } from "../lib/how-many.ts";
 import { doctor } from "../lib/node/doctor.ts";
 import { DoctorNode, type Pod } from "../lib/node/doctor-node.ts";
 import { queueRates } from "../lib/node/expect-rate.ts";
@@ -215,7 +216,8 @@ describe.each([
     await host?.stop();
   });
 
-  test.each(table)("$name", async ({ script, ids, text }) => {
+  // Every third, unless asked for all.
+  test.each(someOf(table, Math.ceil(table.length / 3)))("$name", async ({ script, ids, text }) => {
     // Let the test runner communicate.
     await setImmediate();
     onTestFailed(() => void host.doctor({ fix: true }));
