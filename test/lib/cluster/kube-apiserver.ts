@@ -14,6 +14,7 @@ import { Etcd, freePort } from "./etcd.ts";
 import { signalServer } from "./freeze.ts";
 import { kubernetesPrograms } from "./kubernetes-build.ts";
 
+const answerMs = 60_000;
 const crds = join(root, "test/fixtures/calico-newest/crds");
 const subject = "/O=system:masters/CN=tortie";
 export const token = "token-of-root";
@@ -121,7 +122,7 @@ export class KubeApiserver {
     for (const group of ["crd.projectcalico.org", "projectcalico.org"]) await this.etcd.clear(`/registry/${group}/`);
   }
 
-  /** A request of a superuser, not through our driver. */
+  /** A request of a superuser, not through our driver. Rejects if it gets no answer, or a part of one. */
   call(
     method: string,
     path: string,
@@ -139,8 +140,11 @@ export class KubeApiserver {
           text += part;
         });
         response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+        // A server that is killed in the middle of an answer.
+        response.on("error", reject);
       });
       sent.on("error", reject);
+      sent.setTimeout(answerMs, () => sent.destroy(new Error(`no answer to ${method} ${path}`)));
       sent.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
     });
   }
