@@ -2,7 +2,7 @@
 import { makerOfRule } from "../doctor/reach/culprits.ts";
 import type { Lookup, TraceFacts } from "./facts.ts";
 
-/** `: by the rule 100 (from all lookup 52) of tailscale`; empty if no rule diverts. */
+/** `; rule 100 (from all lookup 52) of tailscale diverts it`; empty if no rule does. */
 export function divertedBy(
   { rules }: Pick<TraceFacts, "rules">,
   { table }: Extract<Lookup, { kind: "route" }>,

@@ -1,6 +1,5 @@
 /** The step of the firewall: all chains that may drop the packet or its reply, of every program. */
 import { addressBytes } from "../../net/address.ts";
-import { addressOf } from "../../net/prefix.ts";
 import { plural } from "../doctor/plural.ts";
 import { describePlace } from "../doctor/reach/check-firewall.ts";
 import { commandsToAllow, culpritsOf, describeBase } from "../doctor/reach/culprits.ts";
@@ -9,6 +8,7 @@ import { listOf } from "../doctor/reach/words.ts";
 import { commandsToOpen } from "../doctor/tunnels/check.ts";
 import type { TraceFacts } from "./facts.ts";
 import { type Judged, unchecked } from "./judged.ts";
+import { addressOfNode, farNodeOf } from "./nodes.ts";
 
 /** Of the packet, or of its reply; `undefined`: the packet goes nowhere. */
 export function firewall(facts: TraceFacts, state: Packet["state"]): Judged | undefined {
@@ -28,11 +28,11 @@ export function firewall(facts: TraceFacts, state: Packet["state"]): Judged | un
 /** Of the tunnel's packets to the other node, or from it: each is new to connection tracking. `undefined`: there are none. */
 export function tunnelFirewall(facts: TraceFacts, direction: "out" | "in"): Judged | undefined {
   const { tunnel, uplink, links, target, family, own } = facts;
-  const far = target.kind === "far pod" || target.kind === "far node" ? target.on.addresses[family] : undefined;
-  const { local = own?.addresses[family], port } = links?.get(tunnel?.device ?? "")?.vxlan ?? {};
+  const far = addressOfNode(farNodeOf(target), family);
+  const { local = addressOfNode(own, family), port } = links?.get(tunnel?.device ?? "")?.vxlan ?? {};
   const opened = tunnel?.kind === "ipip" ? "ipip" : port;
   if (uplink === undefined || local === undefined || far === undefined || opened === undefined) return undefined;
-  const [mine, theirs] = [addressBytes(addressOf(local)), addressBytes(addressOf(far))];
+  const [mine, theirs] = [addressBytes(local), addressBytes(far)];
   const isOut = direction === "out";
   return passing(facts, {
     what: "firewall, tunnel",

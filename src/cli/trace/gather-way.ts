@@ -1,12 +1,12 @@
 /** Reads which way the packet takes from its host interface: the routes there and back, the tunnel's entries, and the interface by which it leaves. */
 import type { NetworkNode } from "../../cluster-network/network-node.ts";
 import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
-import { type Family, familyOf } from "../../net/address.ts";
-import { addressOf } from "../../net/prefix.ts";
+import { familyOf } from "../../net/address.ts";
 import type { Cli } from "../cli.ts";
 import type { IpRule } from "../doctor/reach/facts.ts";
 import type { Entry, Link, LocalPod, Lookup, Target, TraceFacts, Tunnel, Uplink } from "./facts.ts";
 import { forwardedTo, lookUp, neighbourOf } from "./kernel-tables.ts";
+import { addressOfNode, farNodeOf } from "./nodes.ts";
 import { withRefuser } from "./refuser.ts";
 
 export interface Ends {
@@ -57,27 +57,17 @@ async function gatherTunnel(cli: Cli, route: Route, ends: Ends): Promise<Tunnel 
       : await neighbourOf(cli, [], route.gateway, route.dev);
   const forwards: Entry =
     neighbour.kind === "found" ? await forwardedTo(cli, route.dev, neighbour.value) : { kind: "missing" };
-  const far = farAddress(target, family);
+  const far = addressOfNode(farNodeOf(target), family);
   const { local, below } = links?.get(route.dev)?.vxlan ?? {};
   // As the kernel looks it up for the device.
   const bound = [...(local === undefined ? [] : ["from", local]), ...(below === undefined ? [] : ["oif", below])];
   const outer: Lookup = far === undefined ? { kind: "unasked" } : await lookUp(cli, [], family, [far, ...bound]);
-  const own = local ?? ownAddress(ends, family);
+  const own = local ?? addressOfNode(ends.own, family);
   const outerReply: Lookup =
     outer.kind !== "route" || far === undefined || own === undefined
       ? { kind: "unasked" }
       : await ask(cli, ends, { to: own, from: far, iif: outer.dev });
   return { kind, device: route.dev, neighbour, forwards, outer, outerReply };
-}
-
-function farAddress(target: Target, family: Family): string | undefined {
-  const address = target.kind === "far pod" || target.kind === "far node" ? target.on.addresses[family] : undefined;
-  return address && addressOf(address);
-}
-
-function ownAddress({ own }: Ends, family: Family): string | undefined {
-  const address = own?.addresses[family];
-  return address && addressOf(address);
 }
 
 async function gatherUplink(
@@ -88,7 +78,8 @@ async function gatherUplink(
 ): Promise<Uplink | undefined> {
   const outer = tunnel === undefined ? route : tunnel.outer;
   if (outer.kind !== "route") return undefined;
-  const destination = tunnel === undefined ? target.address : farAddress(target, familyOf(target.address));
+  const destination =
+    tunnel === undefined ? target.address : addressOfNode(farNodeOf(target), familyOf(target.address));
   const nextHop = outer.gateway ?? destination;
   if (nextHop === undefined) return undefined;
   return { dev: outer.dev, nextHop, neighbour: await neighbourOf(cli, [], nextHop, outer.dev) };

@@ -158,10 +158,7 @@ function readSwitches(
   const all = [...hostInterfaces, ...ways.flatMap((name) => name ?? [])];
   return readSysctls(sys, [
     ...["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/rp_filter"],
-    ...hostInterfaces.flatMap((link) => [
-      ...["ipv4", "ipv6"].map((family) => `net/${family}/conf/${link}/forwarding`),
-      `net/ipv4/conf/${link}/proxy_arp`,
-    ]),
+    ...hostInterfaces.flatMap((link) => [`net/ipv6/conf/${link}/forwarding`, `net/ipv4/conf/${link}/proxy_arp`]),
     ...all.flatMap((link) => [`net/ipv4/conf/${link}/rp_filter`, `net/ipv4/conf/${link}/forwarding`]),
   ]);
 }

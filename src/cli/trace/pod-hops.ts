@@ -7,7 +7,7 @@ import { describeRoute, type Judged, repair, unaskedText, unchecked } from "./ju
 
 export function podInterface({ ifname, address, netns }: LocalPod, { link, unread }: PodFacts): Judged {
   const what = ifname;
-  if (unread !== undefined) return { what, text: `could not be read: ${unread}`, verdict: "unchecked" };
+  if (unread !== undefined) return unchecked(what, `could not be read: ${unread}`);
   if (link === undefined)
     return {
       what,

@@ -9,7 +9,7 @@ export function redirectHop(facts: TraceFacts): Judged | undefined {
   if (redirect === undefined) return undefined;
   const { what, to, unread, asked, holder } = redirect;
   if (unread !== undefined) return unchecked(what, `could not be read: ${unread}`);
-  if (to === undefined && holder !== undefined) return withoutWay(facts, redirect.asked, holder);
+  if (to === undefined && holder !== undefined) return withoutWay(facts, asked, holder);
   if (to === undefined)
     return unchecked(what, `no pod has ${asked}: the packet is for a process of this node, if one listens there`);
   if (target.kind === "local pod")

@@ -5,6 +5,7 @@ import { addressOf, contains } from "../../net/prefix.ts";
 import { divertedBy } from "./diverted.ts";
 import type { Holder, Lookup, Target, TraceFacts } from "./facts.ts";
 import { askAgent, describeRoute, type Judged, refusedBy, repair, unaskedText, unchecked } from "./judged.ts";
+import { addressOfNode, holderOf } from "./nodes.ts";
 
 type Route = Extract<Lookup, { kind: "route" }>;
 
@@ -15,9 +16,10 @@ export function nodeRoute(facts: TraceFacts): Judged {
   if (target.kind === "unallocated") return unallocated(facts, target);
   if (route.kind === "refused") return refusal(facts, route);
   const fault = misled(facts, route);
-  const text = `${describeRoute(route)}${fault === undefined ? "" : `: ${fault.text}`}${divertedBy(facts, route)}`;
+  const diverted = divertedBy(facts, route);
+  const text = `${describeRoute(route)}${fault === undefined ? "" : `: ${fault.text}`}${diverted}`;
   if (fault !== undefined) return { what, text, verdict: fault.isSure ? "wrong" : "unchecked", remedy: fault.remedy };
-  return divertedBy(facts, route) === "" ? { what, text, verdict: "good" } : unchecked(what, text);
+  return diverted === "" ? { what, text, verdict: "good" } : unchecked(what, text);
 }
 
 interface Misled {
@@ -98,7 +100,7 @@ function wrongWay(
     return `there is no route to the block ${target.block} of ${target.on.name}`;
   if (mode === "none" && [...Object.values(vxlanDevices), ipipDevice].includes(route.dev))
     return "by the mode of its pool the packet should leave without a tunnel";
-  const gateway = mode === "vxlan" ? target.on.vxlanAddresses[family] : nodeAddress(target, family);
+  const gateway = mode === "vxlan" ? target.on.vxlanAddresses[family] : addressOfNode(target.on, family);
   if (gateway === undefined || mode === "none" || target.kind === "far node" || route.gateway === gateway)
     return undefined;
   return `the block ${target.block} is ${target.on.name}'s, whose gateway is ${gateway}`;
@@ -117,11 +119,11 @@ function stateOf(device: string, links: TraceFacts["links"]): string {
  */
 function besideNode(facts: TraceFacts, target: Far, route: Route): string | undefined {
   const { family, own, links } = facts;
-  const wanted = nodeAddress(target, family);
+  const wanted = addressOfNode(target.on, family);
   if (target.kind === "far node" || wanted === undefined) return undefined;
   if (route.gateway !== wanted) return `the next hop should be ${wanted} of ${target.on.name}${by(route)}`;
-  const mine = addressOf(own?.addresses[family] ?? "");
-  const holder = [...(links?.values() ?? [])].find(({ addresses }) => addresses.includes(mine));
+  const mine = addressOfNode(own, family);
+  const holder = holderOf(links, mine);
   return holder === undefined || holder.name === route.dev
     ? undefined
     : `this node's address ${mine} is on ${holder.name}`;
@@ -136,11 +138,6 @@ const birdNumber = "12";
 
 function isOfBird({ protocol }: Route): boolean {
   return protocol === "bird" || protocol === birdNumber;
-}
-
-function nodeAddress({ on }: Far, family: TraceFacts["family"]): string | undefined {
-  const address = on.addresses[family];
-  return address && addressOf(address);
 }
 
 /** How packets to an address of a pool travel, by the mode of the pool; `undefined`: it is in no pool. */

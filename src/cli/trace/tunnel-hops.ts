@@ -1,15 +1,14 @@
 /** The steps of a tunnel: its device, the entries that lead to the other node, and the route of the outer packet. */
 import { defaultVni, defaultVxlanPort } from "../../cluster-network/network-settings.ts";
-import { addressOf } from "../../net/prefix.ts";
 import type { Entry, Lookup, TraceFacts, Tunnel, VxlanLink } from "./facts.ts";
 import { askAgent, describeRoute, type Judged, linkHop, refusedBy, unaskedText, unchecked } from "./judged.ts";
+import { addressOfNode, farNodeOf, holderOf } from "./nodes.ts";
 
 export function tunnelHops(facts: TraceFacts): readonly Judged[] {
   const { tunnel, target, family, route } = facts;
   if (tunnel === undefined || route.kind !== "route") return [];
-  const far = target.kind === "far pod" || target.kind === "far node" ? target.on : undefined;
-  const address = far?.addresses[family];
-  const expected = address === undefined ? undefined : addressOf(address);
+  const far = farNodeOf(target);
+  const expected = addressOfNode(far, family);
   const entries = tunnel.kind === "vxlan" ? vxlanEntries(facts, tunnel, far?.vxlanMacs[family], expected) : [];
   return [deviceHop(facts, tunnel), ...entries, outerRoute(facts, tunnel, expected, far?.name)];
 }
@@ -42,11 +41,7 @@ function differencesOf(
   { settings, networking, own, links, family }: TraceFacts,
   vxlan: VxlanLink,
 ): readonly Difference[] {
-  const mine = own?.addresses[family];
-  const address = mine && addressOf(mine);
-  const holder = [...(links?.values() ?? [])].find(
-    ({ addresses }) => address !== undefined && addresses.includes(address),
-  );
+  const address = addressOfNode(own, family);
   const differ = (name: string, found: unknown, wanted: unknown, isSure: boolean): readonly Difference[] => {
     if (found === undefined || wanted === undefined || found === wanted) return [];
     const hint = isSure ? "" : ", unless settings of tortie-node say otherwise";
@@ -57,7 +52,7 @@ function differencesOf(
     ...differ("VNI", vxlan.vni, settings && (settings.vxlanVNI ?? defaultVni), isDecided),
     ...differ("UDP port", vxlan.port, settings && (settings.vxlanPort ?? defaultVxlanPort), isDecided),
     ...differ("local address", vxlan.local, address, true),
-    ...differ("interface below", vxlan.below, holder?.name, true),
+    ...differ("interface below", vxlan.below, holderOf(links, address)?.name, true),
   ];
 }
 

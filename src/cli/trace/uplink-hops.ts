@@ -1,7 +1,7 @@
 /** The steps where a packet leaves the node, or its outer packet: the interface, and the neighbour entry of the next machine. */
-import { addressOf } from "../../net/prefix.ts";
 import type { TraceFacts, Uplink } from "./facts.ts";
 import { type Judged, linkHop, unchecked } from "./judged.ts";
+import { addressOfNode, holderOf } from "./nodes.ts";
 
 export function uplinkHops(facts: TraceFacts): readonly Judged[] {
   const { uplink } = facts;
@@ -13,13 +13,12 @@ function interfaceHop(facts: TraceFacts, { dev }: Uplink): Judged {
   const found = linkHop(facts, dev, `ip link set ${dev} up   # then check the cable and the switch`);
   const link = links?.get(dev);
   if (found.verdict !== "good" || link === undefined) return found;
-  const mine = own?.addresses[family];
-  const address = mine && addressOf(mine);
+  const address = addressOfNode(own, family);
   if (address === undefined || link.addresses.includes(address)) {
     const text = address === undefined ? found.text : `${address}, ${found.text}`;
     return { ...found, text };
   }
-  const holder = [...(links?.values() ?? [])].find(({ addresses }) => addresses.includes(address));
+  const holder = holderOf(links, address);
   const isFarPod = target.kind === "far pod" || tunnel !== undefined;
   if (holder !== undefined && !isFarPod) return found;
   return {
@@ -29,7 +28,7 @@ function interfaceHop(facts: TraceFacts, { dev }: Uplink): Judged {
     verdict: holder === undefined || tunnel !== undefined ? "wrong" : "unchecked",
     remedy:
       holder === undefined
-        ? `ip address add ${mine} dev ${dev}`
+        ? `ip address add ${own?.addresses[family]} dev ${dev}`
         : `ip address show; tortie get node ${own?.name} -o yaml`,
   };
 }
