@@ -52,6 +52,8 @@ const readers: Readers = {
   workloadSourceSpoofing: oneOf("Any", "Disabled"),
 };
 
+const settingNames = Object.keys(readers) as readonly (keyof NetworkSettings)[];
+
 function numberBetween(minimum: number, maximum: number) {
   return (value: unknown): number | undefined => {
     const isValid = typeof value === "number" && Number.isInteger(value) && value >= minimum && value <= maximum;
@@ -89,27 +91,24 @@ export function resolveSettings(
   };
   const levels = [named(`node.${node}`), named("default")];
   const isSet = (value: unknown) => value !== undefined && value !== 0;
-  const names = Object.keys(readers) as readonly (keyof NetworkSettings)[];
   return Object.fromEntries(
-    names.map((name) => [name, [own[name], ...levels.map((level) => readers[name](level[name]))].find(isSet)]),
+    settingNames.map((name) => [name, [own[name], ...levels.map((level) => readers[name](level[name]))].find(isSet)]),
   );
 }
 
 /** The values of the node's configurations that are not valid, each as a sentence. A cluster of Kubernetes with Calico's schemas refuses most of them. */
 export function faultsOfSettings(configurations: readonly StoredObject[], node: string): readonly string[] {
-  const names = Object.keys(readers) as readonly (keyof NetworkSettings)[];
   return configurations
     .filter(({ metadata: { name } }) => name === "default" || name === `node.${node}`)
     .flatMap(({ metadata, spec }) => {
       const values = spec as Readonly<Record<string, unknown>>;
-      const isFault = (name: keyof NetworkSettings) =>
-        (values[name] ?? undefined) !== undefined && readers[name](values[name]) === undefined;
-      return names
-        .filter(isFault)
-        .map(
-          (name) =>
-            `FelixConfiguration "${metadata.name}": ${name} has no valid value, and counts as not set: ${JSON.stringify(values[name])}`,
-        );
+      const faulty = settingNames.filter(
+        (name) => (values[name] ?? undefined) !== undefined && readers[name](values[name]) === undefined,
+      );
+      return faulty.map((name) => {
+        const value = JSON.stringify(values[name]);
+        return `FelixConfiguration "${metadata.name}": ${name} has no valid value, and counts as not set: ${value}`;
+      });
     });
 }
 

@@ -22,8 +22,8 @@ export const RT_TABLE_MAIN = 254;
 const RT_TABLE_LOCAL = 255;
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;
-/** Set by a program at configuration time, as by ip(8) and by Calico's plugin. */
 const RTPROT_KERNEL = 2;
+/** Set by a program at configuration time, as by ip(8) and by Calico's plugin. */
 export const RTPROT_BOOT = 3;
 /** The gateway is on the link, whatever its addresses say. */
 const RTNH_F_ONLINK = 4;

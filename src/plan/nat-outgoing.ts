@@ -4,7 +4,8 @@
  *     pod ──> postrouting: from a pool with natOutgoing, to no pool at all ──masquerade──> outside
  *     any interface but lo ──> guard: to 127.0.0.0/8 ──drop
  *
- * `calico` and the node agent keep it, and `doctor` compares it. A cluster may ask for more (`OutgoingMessage`): then the rule has more conditions and another target, or is one rule for each protocol.
+ * `calico` and the node agent keep it, and `doctor` compares it. A cluster may ask for more (`OutgoingMessage`): then the rule has more conditions and
+ * another target, or is one rule for each protocol.
  *
  * The digest is that of the pools, and of what is excluded, when the sets were last written. A map rejects a second datum for a key, so an ADD learns without a look-up that
  * the pools have changed, and then rewrites the sets.

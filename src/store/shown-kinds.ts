@@ -25,15 +25,13 @@ export const shownKinds: Readonly<Record<ShownKind, Shown>> = {
   CalicoNodeStatus: { plural: "caliconodestatuses", why: 'Calico\'s node answers it; Tortie has "tortie node status"' },
 };
 
-const ofNamespaces: ReadonlySet<Kind> = new Set(["WorkloadEndpoint", "Service", "EndpointSlice"]);
-
 export function isShown(kind: Kind): kind is ShownKind {
   return kind in shownKinds;
 }
 
 /** Whether names are unique only in their namespace. */
 export function isNamespaced(kind: Kind): boolean {
-  return ofNamespaces.has(kind) || (isShown(kind) && shownKinds[kind].isNamespaced === true);
+  return kind === "WorkloadEndpoint" || (isShown(kind) && shownKinds[kind].isNamespaced === true);
 }
 
 /** By kind. */

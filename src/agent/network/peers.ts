@@ -76,9 +76,10 @@ function conflictsAmong(
       ["tunnel address", address],
       ["tunnel MAC address", node.vxlanMacs[family]],
     ] as const) {
-      const claim = claims.get(`${what} ${value}`) ?? { what, claimants: [] };
+      const name = `${what} ${value}`;
+      const claim = claims.get(name) ?? { what, claimants: [] };
       claim.claimants.push(node);
-      claims.set(`${what} ${value}`, claim);
+      claims.set(name, claim);
     }
   }
   for (const [claim, { what, claimants }] of claims) {

@@ -171,21 +171,14 @@ const process = {
 };
 
 /** All settings, in the order of the documents. */
-export const settingsSchema = z
-  .object({ ...datastoreShape, ...node, ...cni, ...pools, ...network, ...process })
-  .partial();
+const shape = { ...datastoreShape, ...node, ...cni, ...pools, ...network, ...process };
+
+export const settingsSchema = z.object(shape).partial();
 
 export type Settings = z.output<typeof settingsSchema>;
 
 /** In the order of the documents. */
 export function describeSettings(): readonly { readonly name: string; readonly meaning: string }[] {
-  const types: Readonly<Record<string, z.ZodType>> = {
-    ...datastoreShape,
-    ...node,
-    ...cni,
-    ...pools,
-    ...network,
-    ...process,
-  };
+  const types: Readonly<Record<string, z.ZodType>> = shape;
   return Object.entries(types).map(([name, { description = "" }]) => ({ name, meaning: description }));
 }

@@ -48,7 +48,7 @@ export function describeFix(fix: Fix): readonly Step[] {
     case "chain":
       return fix.calls.map(describeCall);
     case "programs":
-      if (fix.does !== undefined) return [{ kind: fix.does, text: fix.does }];
+      if (fix.does !== undefined) return [step(fix.does, fix.does)];
       return fix.argvs.map((argv) => step(`ran ${argv[0]}`, `ran ${argv.map(quote).join(" ")}`));
     case "record": {
       const { network, containerId, ifname } = fix.endpoint.attachment;

@@ -3,7 +3,7 @@ import { descriptors } from "#plugins/descriptors";
 import { storeLock } from "../../store/file/lock.ts";
 import { readLocks } from "../../store/file/lock-holder.ts";
 import type { Cli } from "../cli.ts";
-import { mountOf } from "../node/mount.ts";
+import { readMounts } from "../node/mount.ts";
 import { processName } from "../node/processes.ts";
 import type { Finding } from "./finding.ts";
 
@@ -22,10 +22,11 @@ const lockPaths = [storeLock, ...descriptors.flatMap(({ traces }) => traces.lock
 
 /** `more`: locks that configurations name. */
 export function gatherLocks({ sys }: Cli, more: readonly string[]): LockFacts {
+  const mountOf = readMounts(sys);
   const byFile = new Map(
     [...lockPaths, ...more].flatMap((path) => {
       const inode = sys.stat(path)?.inode;
-      return inode === undefined ? [] : [[`${mountOf(sys, path).device} ${inode}`, path] as const];
+      return inode === undefined ? [] : [[`${mountOf(path).device} ${inode}`, path] as const];
     }),
   );
   const held = readLocks(sys).flatMap(({ device, inode, pid }) => {

@@ -4,7 +4,7 @@ import { partDirectory } from "../../endpoint/part.ts";
 import { runDir, stateDir } from "../../identity/names.ts";
 import { places } from "../../store/file/places.ts";
 import type { Cli } from "../cli.ts";
-import { mountOf } from "../node/mount.ts";
+import { readMounts } from "../node/mount.ts";
 import type { Finding } from "./finding.ts";
 import { byPrograms, quote } from "./plugin-call.ts";
 
@@ -31,7 +31,7 @@ export async function gatherState(cli: Cli): Promise<StateFacts> {
   const listed = directories.length === 0 ? "" : await list(cli, directories);
   const { seconds } = cli.sys.wallClock();
   const files = listed.split("\0").flatMap((line) => readLine(line, seconds));
-  return { files, runFileSystem: directories.includes(runDir) ? mountOf(cli.sys, runDir).type : undefined };
+  return { files, runFileSystem: directories.includes(runDir) ? readMounts(cli.sys)(runDir).type : undefined };
 }
 
 /** find ends with code 1 if a file vanished meanwhile. */

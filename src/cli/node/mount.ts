@@ -1,4 +1,4 @@
-/** The mount that a path is on, from /proc/self/mountinfo (proc(5)). */
+/** The mounts that paths are on, from /proc/self/mountinfo (proc(5)). */
 import type { Sys } from "../../host/sys.ts";
 
 export interface Mount {
@@ -11,18 +11,20 @@ export interface Mount {
 
 const none: Mount = { point: "", device: "", type: "" };
 
-/** The mount with the longest mount point above the path. */
-export function mountOf(sys: Sys, path: string): Mount {
-  const mounts = sys
+/** The mounts as they are now; the function returns the one with the longest mount point above a path. */
+export function readMounts(sys: Sys): (path: string) => Mount {
+  const all = sys
     .readFile("/proc/self/mountinfo")
     .split("\n")
-    .flatMap((line) => {
+    .flatMap((line): readonly Mount[] => {
       const [before = "", after = ""] = line.split(" - ");
       const [, , device, , point] = before.split(" ");
       const [type] = after.split(" ");
       return device === undefined || point === undefined || type === undefined ? [] : [{ point, device, type }];
-    })
-    .filter(({ point }) => point === "/" || path === point || path.startsWith(`${point}/`));
-  // A later mount on the same point hides the earlier.
-  return mounts.reduce((best, one) => (one.point.length >= best.point.length ? one : best), none);
+    });
+  return (path) => {
+    const above = all.filter(({ point }) => point === "/" || path === point || path.startsWith(`${point}/`));
+    // A later mount on the same point hides the earlier.
+    return above.reduce((best, one) => (one.point.length >= best.point.length ? one : best), none);
+  };
 }

@@ -18,11 +18,11 @@ import type { Request } from "../../netlink/message.ts";
 import { NetlinkConnection } from "../connection.ts";
 import { hasErrno, KernelError } from "../errors.ts";
 
-/** Flows to host ports: those that match one of the filters, or for which `isOver` is true. */
+/** Flows: those that match one of the filters, or for which the function is true. */
 export interface FlowRemoval {
   readonly kind: "flows";
   readonly family: TableFamily;
-  /** Not empty. A function is for conditions that no kernel filter can express: all flows are dumped. */
+  /** Filters: at least one. A function: for conditions that no kernel filter can express; all flows are dumped. */
   readonly which: readonly FlowFilter[] | ((flow: Flow) => boolean);
 }
 
