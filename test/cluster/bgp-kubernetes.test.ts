@@ -1,14 +1,15 @@
 /** What two nodes with real BIRD announce of services, over a real kube-apiserver, with the rights of `conf-examples/kubernetes/rbac.yaml` and no others. */
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { Agent } from "../lib/cluster/agent.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
-import { Fabric } from "../lib/cluster/fabric.ts";
+import type { Fabric } from "../lib/cluster/fabric.ts";
 import { birdRuns, birdSettings } from "../lib/cluster/fabric-bird.ts";
-import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
+import type { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
+import { agentRole, KubernetesFabric } from "../lib/cluster/kubernetes-fabric.ts";
+import { createNode } from "../lib/cluster/kubernetes-objects.ts";
 import { birdIsMissing } from "../lib/node/bird.ts";
-import { ourPluginDir, root } from "../lib/suite.ts";
+import { root } from "../lib/suite.ts";
 
 const whyNot = etcdIsMissing ?? kubeApiserverIsMissing ?? birdIsMissing;
 const places = [
@@ -20,29 +21,17 @@ const configurations = "/apis/crd.projectcalico.org/v1/bgpconfigurations";
 const services = "/api/v1/namespaces/default/services";
 
 describe.skipIf(whyNot !== undefined)(`services announced by BGP${whyNot ? `: ${whyNot}` : ""}`, () => {
+  let cluster: KubernetesFabric;
   let api: KubeApiserver;
   let fabric: Fabric;
-  const agents: Agent[] = [];
 
   beforeAll(async () => {
-    api = await KubeApiserver.start({ schemas: false });
-    for (const file of ["crds.yaml", "rbac.yaml"]) await api.apply(join(root, "conf-examples/kubernetes", file));
-    // A new kind is served a little later.
-    const isServed = async () => expect((await api.call("GET", configurations)).status).toBe(200);
-    await vi.waitFor(isServed, { timeout: 60_000, interval: 200 });
-    const kubeconfig = await api.kubeconfigOf("kube-system", "tortie-node");
-    fabric = await Fabric.start(places, api.port);
+    cluster = await KubernetesFabric.start(places, { schemas: false, prepare });
+    ({ api, fabric } = cluster);
     for (const one of fabric.nodes) {
-      await api.json("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name: one.name } });
-      const environment = {
-        ...{ DATASTORE_TYPE: "kubernetes", KUBECONFIG: kubeconfig, NODENAME: one.name, FELIX_IPV6SUPPORT: "false" },
-        ...{ IP: `${one.address4}/24`, CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV4POOL_IPIP: "Never" },
-        TORTIE_NET: process.env.TORTIE_NET ?? join(dirname(ourPluginDir), "tortie-net"),
-        ...birdSettings(one),
-      };
-      const agent = await Agent.start(one.node, environment, { hasNetwork: true });
-      agents.push(agent);
-      await agent.says(birdRuns);
+      await createNode(api, one.name);
+      const pool = { CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV4POOL_IPIP: "Never" };
+      await cluster.begin(one.name, { FELIX_IPV6SUPPORT: "false", ...pool, ...birdSettings(one) }, birdRuns);
     }
     const serviceIPs = { serviceLoadBalancerIPs: [{ cidr: "203.0.113.128/25" }] };
     await api.json("POST", configurations, {
@@ -50,11 +39,7 @@ describe.skipIf(whyNot !== undefined)(`services announced by BGP${whyNot ? `: ${
       spec: { ...serviceIPs, serviceExternalIPs: [{ cidr: "198.51.100.0/24" }] },
     });
   }, buildTimeoutMs);
-  afterAll(async () => {
-    await Promise.all(agents.map((agent) => agent.stop()));
-    await fabric?.stop();
-    await api?.stop();
-  });
+  afterAll(() => cluster?.stop());
 
   /** With the ready state of its endpoint on node-b. */
   function slice(ready: boolean): object {
@@ -97,3 +82,11 @@ describe.skipIf(whyNot !== undefined)(`services announced by BGP${whyNot ? `: ${
     await expect.poll(learned, wait).toEqual([]);
   });
 });
+
+/** The example's own schemas and rights. */
+async function prepare(api: KubeApiserver): Promise<void> {
+  for (const file of [join(root, "conf-examples/kubernetes/crds.yaml"), agentRole]) await api.apply(file);
+  // A new kind is served a little later.
+  const isServed = async () => expect((await api.call("GET", configurations)).status).toBe(200);
+  await vi.waitFor(isServed, { timeout: 60_000, interval: 200 });
+}

@@ -8,6 +8,7 @@ import { tortie } from "../lib/cluster/command.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
+import { createNode } from "../lib/cluster/kubernetes-objects.ts";
 import { Node } from "../lib/node/netns.ts";
 import { root } from "../lib/suite.ts";
 
@@ -30,7 +31,7 @@ describe.skipIf(whyNot !== undefined)(`the kubeconfig for plugins${whyNot ? `: $
     node = await Node.start("node-k");
     path = node.outerPath("/etc/cni/net.d/calico-kubeconfig");
     await api.apply(manifest("rbac.yaml"));
-    await api.json("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name: "node-k" } });
+    await createNode(api, "node-k");
     agent = await Agent.start(node, {
       ...{ DATASTORE_TYPE: "kubernetes", KUBECONFIG: await api.kubeconfigOf("kube-system", "tortie-node") },
       ...{ NODENAME: "node-k", IP: "203.0.113.1/24", FELIX_IPV6SUPPORT: "false", NO_DEFAULT_POOLS: "true" },

@@ -8,6 +8,7 @@ import { tortie } from "../lib/cluster/command.ts";
 import { Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
+import { createNode } from "../lib/cluster/kubernetes-objects.ts";
 import { root } from "../lib/suite.ts";
 
 const whyNot = etcdIsMissing ?? kubeApiserverIsMissing;
@@ -82,8 +83,7 @@ describe.skipIf(whyNot !== undefined)(`the manifests${whyNot ? `: ${whyNot}` : "
       ) as Readonly<Record<string, string>>;
       for (const [key, value] of Object.entries(keys)) await etcd.put(key, value);
       await api.clear();
-      for (const name of ["node-b", "rig-node"])
-        await api.json("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name } });
+      for (const name of ["node-b", "rig-node"]) await createNode(api, name);
       const [from, to] = [{ ETCD_ENDPOINTS: etcd.endpoint }, { KUBECONFIG: api.kubeconfig }];
       expect((await tortie(from, "datastore migrate export")).stderr).toContain("the datastore is not locked");
       expect((await tortie(from, "datastore migrate lock")).stdout).toBe("Datastore locked.\n");

@@ -10,6 +10,7 @@ import { CalicoIpam } from "../lib/cluster/calico-ipam.ts";
 import { Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
+import { createNode } from "../lib/cluster/kubernetes-objects.ts";
 import { etcdIpam, kubernetesIpam, type RawIpam } from "../lib/cluster/raw-ipam.ts";
 import { howMany } from "../lib/how-many.ts";
 import { Node } from "../lib/node/netns.ts";
@@ -47,8 +48,7 @@ async function onKubernetes(): Promise<Site> {
   const api = await KubeApiserver.start();
   const object = { apiVersion: "crd.projectcalico.org/v1", kind: "IPPool", metadata: { name: "mixed" }, spec: pool };
   await api.json("POST", "/apis/crd.projectcalico.org/v1/ippools", object);
-  for (const name of [calicoNode, ourNode])
-    await api.json("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name } });
+  for (const name of [calicoNode, ourNode]) await createNode(api, name);
   const environment = { DATASTORE_TYPE: "kubernetes", KUBECONFIG: api.kubeconfig };
   return withAgent(kubernetesIpam(api), environment, () => api.stop());
 }

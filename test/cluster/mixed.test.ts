@@ -8,10 +8,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
+import { unreached } from "../lib/cluster/fabric-pods.ts";
 import { felixChains } from "../lib/cluster/felix-chains.ts";
 import { becomeFelix, restartFelix, type VxlanMode } from "../lib/cluster/felix-state.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
-import { calicoConflist, lostBetween, MixedCluster, type MixedPod } from "../lib/cluster/mixed-cluster.ts";
+import { calicoConflist, MixedCluster, type MixedPod } from "../lib/cluster/mixed-cluster.ts";
 import { felixNode } from "../lib/cluster/recorded-cluster.ts";
 import { doctor } from "../lib/node/doctor.ts";
 import type { Node } from "../lib/node/netns.ts";
@@ -35,7 +36,7 @@ describe.skipIf(whyNot !== undefined)(`a cluster of Calico's nodes and ours${why
   }, buildTimeoutMs);
   afterAll(() => cluster?.stop());
 
-  const everyPodReachesEvery = () => expect.poll(() => lostBetween(pods), { timeout: 30_000 }).toEqual([]);
+  const everyPodReachesEvery = () => expect.poll(() => unreached(pods), { timeout: 30_000 }).toEqual([]);
 
   function pod(name: string): MixedPod {
     return pods.find((one) => one.name === name) ?? expect.fail(`there is no pod ${name}`);
@@ -95,7 +96,7 @@ describe.skipIf(whyNot !== undefined)(`a cluster of Calico's nodes and ours${why
         ["iptables", "ip6tables"].map((program) => `felix-left ${program} filter FORWARD`),
       );
       const more = await cluster.addPod(felixNode, "ours-rig");
-      expect(lostBetween([more, pod("pb")])).toHaveLength(2);
+      expect(unreached([more, pod("pb")])).toHaveLength(2);
       const { findings } = doctor(node, { conflist });
       const found = findings.find(({ id }) => id === "forward-dropped") ?? expect.fail(JSON.stringify(findings));
       expect(found.text).toMatch(/drops packets .*Calico's felix created it/);

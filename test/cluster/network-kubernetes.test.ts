@@ -1,17 +1,17 @@
 /** The network of two nodes over a real kube-apiserver, with the rights of `conf-examples/kubernetes/rbac.yaml` and no others. */
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { vxlanMacOf } from "../../src/cluster-network/network-node.ts";
-import { Agent } from "../lib/cluster/agent.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
-import { Fabric } from "../lib/cluster/fabric.ts";
-import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
+import type { Fabric } from "../lib/cluster/fabric.ts";
+import type { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
+import { KubernetesFabric } from "../lib/cluster/kubernetes-fabric.ts";
+import { podOn, podsPath } from "../lib/cluster/kubernetes-objects.ts";
 import { loadConflist } from "../lib/conflist.ts";
 import { traced, wrongHop } from "../lib/node/trace.ts";
-import { addressOf, Runner } from "../lib/runtimes/runner.ts";
-import { ourPluginDir, pluginDirs, root } from "../lib/suite.ts";
+import { root } from "../lib/suite.ts";
 
 const whyNot = etcdIsMissing ?? kubeApiserverIsMissing;
 const calico = "/apis/crd.projectcalico.org/v1";
@@ -27,40 +27,20 @@ interface Resource<Spec = unknown> {
 }
 
 describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot ? `: ${whyNot}` : ""}`, () => {
+  let cluster: KubernetesFabric;
   let api: KubeApiserver;
   let fabric: Fabric;
   let far: string;
-  let kubeconfig: string;
-  const agents: Agent[] = [];
 
   beforeAll(async () => {
-    api = await KubeApiserver.start();
-    await api.apply(join(root, "conf-examples/kubernetes/rbac.yaml"));
-    kubeconfig = await api.kubeconfigOf("kube-system", "tortie-node");
-    const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
-    await api.json("POST", "/api/v1/namespaces/default/serviceaccounts", account);
-    fabric = await Fabric.start(places, api.port);
-    for (const { name, node, address4 } of fabric.nodes) {
-      await api.json("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name } });
-      const environment = {
-        ...{ DATASTORE_TYPE: "kubernetes", KUBECONFIG: kubeconfig, NODENAME: name, FELIX_IPV6SUPPORT: "false" },
-        ...{
-          CALICO_NETWORKING_BACKEND: "vxlan",
-          IP: `${address4}/24`,
-          TORTIE_NET: process.env.TORTIE_NET ?? join(dirname(ourPluginDir), "tortie-net"),
-        },
-        ...{ CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV4POOL_VXLAN: "CrossSubnet" },
-      };
-      const agent = await Agent.start(node, environment, { hasNetwork: true });
-      agents.push(agent);
-      await agent.says("network is in place");
-    }
+    cluster = await KubernetesFabric.start(places);
+    ({ api, fabric } = cluster);
+    await cluster.beginAll({
+      ...{ CALICO_NETWORKING_BACKEND: "vxlan", FELIX_IPV6SUPPORT: "false" },
+      ...{ CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV4POOL_VXLAN: "CrossSubnet" },
+    });
   }, buildTimeoutMs);
-  afterAll(async () => {
-    await Promise.all(agents.map((agent) => agent.stop()));
-    await fabric?.stop();
-    await api?.stop();
-  });
+  afterAll(() => cluster?.stop());
 
   async function patch(path: string, body: object): Promise<void> {
     expect((await api.call("PATCH", path, body, "application/merge-patch+json")).status).toBe(200);
@@ -68,22 +48,6 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
 
   const annotationsOf = async (name: string) =>
     (await api.json<Resource>("GET", `/api/v1/nodes/${name}`)).metadata.annotations ?? {};
-
-  async function addPod(nodeName: string, name: string): Promise<string> {
-    const { node } = fabric.named(nodeName);
-    await api.json("POST", "/api/v1/namespaces/default/pods", {
-      ...{ apiVersion: "v1", kind: "Pod", metadata: { name } },
-      spec: { nodeName, automountServiceAccountToken: false, containers: [{ name: "c", image: "i" }] },
-    });
-    const sandbox = {
-      ...{ containerId: `id-${name}`, netns: node.addPod(name), ifname: "eth0" },
-      args: [
-        ["K8S_POD_NAMESPACE", "default"],
-        ["K8S_POD_NAME", name],
-      ] as const,
-    };
-    return addressOf(new Runner({ node, pluginDirs }).add(conflist, sandbox));
-  }
 
   test("each node's tunnel is named in its annotations, and pods reach each other through it", async () => {
     for (const { name, address4 } of fabric.nodes) {
@@ -93,15 +57,15 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
         "projectcalico.org/VXLANTunnelMACAddr": vxlanMacOf(name, 4),
       });
     }
-    await addPod("node-a", "one");
-    far = await addPod("node-b", "two");
+    await cluster.addPod(conflist, "node-a", "one");
+    ({ address: far } = await cluster.addPod(conflist, "node-b", "two"));
     const ping = () => fabric.named("node-a").node.run(["ping", "-n", "-c", "1", "-W", "1", far], { in: "one" }).status;
     await expect.poll(ping, { timeout: 20_000 }).toBe(0);
   });
 
   test("tortie trace finds the way of a packet by the names of pods, with no more rights than the agent", () => {
     const { node } = fabric.named("node-a");
-    const settings = ["env", "DATASTORE_TYPE=kubernetes", `KUBECONFIG=${kubeconfig}`];
+    const settings = ["env", "DATASTORE_TYPE=kubernetes", `KUBECONFIG=${cluster.kubeconfig}`];
     const machine = { run: (argv: readonly string[]) => node.run([...settings, ...argv]) };
     const found = traced(machine, "default/one", "default/two", ["--node=node-a"]);
     expect(wrongHop(found)).toBe("");
@@ -122,10 +86,7 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
       cniVersion: "1.0.0",
       plugins: [{ ...main, type: "calico", ipam: { ...ipam, dataDir: "/run/host-local" } }, ...others],
     };
-    await api.json("POST", "/api/v1/namespaces/default/pods", {
-      ...{ apiVersion: "v1", kind: "Pod", metadata: { name: "ranged" } },
-      spec: { nodeName: "node-a", automountServiceAccountToken: false, containers: [{ name: "c", image: "i" }] },
-    });
+    await api.json("POST", podsPath, podOn("node-a", "ranged"));
     const sandbox = {
       ...{ containerId: "id-ranged", netns: node.addPod("ranged"), ifname: "eth0" },
       args: [
@@ -134,7 +95,7 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
         ["K8S_POD_NAME", "ranged"],
       ] as const,
     };
-    const runner = new Runner({ node, pluginDirs });
+    const runner = cluster.runner("node-a");
     const gated = { ...list, plugins: list.plugins.map((one) => ({ ...one, readiness_gates: ["nonsense"] })) };
     expect(() => runner.add(gated, sandbox)).toThrow('cannot use readiness gate "nonsense"');
     expect(() => runner.add(list, sandbox)).toThrow('node "node-a" has no podCIDR');
@@ -181,7 +142,7 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
 
   test("floating IPs follow the annotation of a pod that runs", async () => {
     const { node } = fabric.named("node-a");
-    const path = "/api/v1/namespaces/default/pods/one";
+    const path = `${podsPath}/one`;
     const annotate = async (floatingIPs: string | null) => {
       await patch(path, { metadata: { annotations: { "cni.projectcalico.org/floatingIPs": floatingIPs } } });
     };

@@ -8,6 +8,8 @@ import { Agent } from "../lib/cluster/agent.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
+import { agentRole } from "../lib/cluster/kubernetes-fabric.ts";
+import { createDefaultAccount, createNode, podOn, podsPath } from "../lib/cluster/kubernetes-objects.ts";
 import { loadConflist } from "../lib/conflist.ts";
 import { Node } from "../lib/node/netns.ts";
 import { addressOf, PluginError, Runner } from "../lib/runtimes/runner.ts";
@@ -15,7 +17,6 @@ import { pluginDirs, root } from "../lib/suite.ts";
 
 const whyNot = etcdIsMissing ?? kubeApiserverIsMissing;
 const calico = "/apis/crd.projectcalico.org/v1";
-const pods = "/api/v1/namespaces/default/pods";
 const conflist = loadConflist(join(root, "test/fixtures/10-calico.conflist"));
 
 interface Resource<Spec = unknown> {
@@ -39,14 +40,10 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
     api = await KubeApiserver.start();
     node = await Node.start("node-k");
     runner = new Runner({ node, pluginDirs });
-    await api.apply(join(root, "conf-examples/kubernetes/rbac.yaml"));
+    await api.apply(agentRole);
     kubeconfig = await api.kubeconfigOf("kube-system", "tortie-node");
-    await call("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name: "node-k" } });
-    await call("POST", "/api/v1/namespaces/default/serviceaccounts", {
-      apiVersion: "v1",
-      kind: "ServiceAccount",
-      metadata: { name: "default" },
-    });
+    await createNode(api, "node-k");
+    await createDefaultAccount(api);
   }, buildTimeoutMs);
   beforeEach(async () => {
     agent = await begin();
@@ -75,10 +72,7 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
 
   /** Resolves with its UID. */
   async function createPod(name: string, annotations: Readonly<Record<string, string>> = {}): Promise<string> {
-    const { metadata } = await call<Resource>("POST", pods, {
-      ...{ apiVersion: "v1", kind: "Pod", metadata: { name, annotations } },
-      spec: { nodeName: "node-k", automountServiceAccountToken: false, containers: [{ name: "c", image: "i" }] },
-    });
+    const { metadata } = await call<Resource>("POST", podsPath, podOn("node-k", name, { annotations }));
     return metadata.uid;
   }
 
@@ -96,7 +90,7 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
     }) as const;
 
   const annotationsOf = async (name: string) =>
-    (await call<Resource>("GET", `${pods}/${name}`)).metadata.annotations ?? {};
+    (await call<Resource>("GET", `${podsPath}/${name}`)).metadata.annotations ?? {};
 
   async function allocated(): Promise<number> {
     const { items } = await call<{ readonly items: readonly Resource<BlockSpec>[] }>("GET", `${calico}/ipamblocks`);
@@ -139,7 +133,7 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
       expect(addressOf(runner.add(conflist, sandbox))).toBe(wanted);
       expect(await annotationsOf("twin")).toMatchObject({ "cni.projectcalico.org/podIP": `${wanted}/32` });
       runner.del(conflist, sandbox);
-      await call("DELETE", `${pods}/twin?gracePeriodSeconds=0`);
+      await call("DELETE", `${podsPath}/twin?gracePeriodSeconds=0`);
     }
     expect(await allocated()).toBe(0);
   });

@@ -13,6 +13,7 @@ import { Agent } from "../lib/cluster/agent.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
+import { createDefaultAccount, createNode, podOn, podsPath } from "../lib/cluster/kubernetes-objects.ts";
 import { comparableBlock, type Fields, renumbered } from "../lib/cluster/recorded.ts";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
 import { Node } from "../lib/node/netns.ts";
@@ -81,10 +82,8 @@ describe.skipIf(whyNot !== undefined)(`what was recorded of Calico${whyNot ? `: 
     api = await KubeApiserver.start();
     node = await Node.start("rig");
     runner = new Runner({ node, pluginDirs });
-    const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
-    await call("POST", "/api/v1/namespaces/default/serviceaccounts", account);
-    for (const name of ["rig-node", "node-b", "node-c"])
-      await call("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name } });
+    await createDefaultAccount(api);
+    for (const name of ["rig-node", "node-b", "node-c"]) await createNode(api, name);
     for (const { kind, metadata, spec } of recorded("01-add-p1").filter((object) => object.kind === "IPPool"))
       await call("POST", `${calico}/ippools`, {
         ...{ apiVersion: "crd.projectcalico.org/v1", kind, metadata: { name: metadata.name } },
@@ -109,10 +108,7 @@ describe.skipIf(whyNot !== undefined)(`what was recorded of Calico${whyNot ? `: 
     const own = Object.fromEntries(
       Object.entries(annotations).map(([name, value]) => [prefix + name, renumbered(value, recordedBlocks, blocks)]),
     );
-    await call("POST", "/api/v1/namespaces/default/pods", {
-      ...{ apiVersion: "v1", kind: "Pod", metadata: { name: pod, annotations: own } },
-      spec: { nodeName, automountServiceAccountToken: false, containers: [{ name: "c", image: "x" }] },
-    });
+    await call("POST", podsPath, podOn(nodeName, pod, { annotations: own }));
   }
 
   /** The blocks that each node has, in the order of `recordedBlocks`. */
@@ -138,7 +134,7 @@ describe.skipIf(whyNot !== undefined)(`what was recorded of Calico${whyNot ? `: 
   }
 
   async function annotations(): Promise<Fields> {
-    const { items } = await call("GET", "/api/v1/namespaces/default/pods");
+    const { items } = await call("GET", podsPath);
     return ofPods((items as readonly Raw[]).map(({ metadata }) => metadata));
   }
 

@@ -6,7 +6,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
 import { snapshot } from "../lib/node/snapshot.ts";
-import { type Kernel, kernels, whyNoGuests } from "../lib/runtimes/guest.ts";
+import { chosenKernels, whyNoGuests } from "../lib/runtimes/guest.ts";
 import { example, requireBuild } from "../lib/suite.ts";
 import { lifeOfPods } from "./life-of-pods.ts";
 import {
@@ -24,7 +24,6 @@ import {
   variants,
 } from "./stage.ts";
 
-const chosen = (process.env.TORTIE_VM_KERNELS ?? kernels.join()).split(",") as readonly Kernel[];
 const why = whyNoGuests();
 
 /** Modules that are prevented from loading, and how STATUS reports each. */
@@ -48,7 +47,7 @@ beforeEach((context) => {
   context.skip(why !== undefined, why);
 });
 
-describe.each(chosen)("Linux %s", (kernel) => {
+describe.each(chosenKernels())("Linux %s", (kernel) => {
   beforeAll(() => {
     if (why !== undefined) return;
     requireBuild();

@@ -7,10 +7,9 @@ import { encodeLine, parseLine, type ReportAnswer } from "../../src/net-protocol
 import type { NodeResource, Scope } from "../../src/plan/node-plan.ts";
 import { nodeAddress4 } from "../lib/node/netns.ts";
 import { ownDevice, peer, scopes } from "../lib/node/tortie-net.ts";
-import { Guest, type Kernel, kernels, whyNoGuests } from "../lib/runtimes/guest.ts";
+import { chosenKernels, Guest, whyNoGuests } from "../lib/runtimes/guest.ts";
 import { requireBuild } from "../lib/suite.ts";
 
-const chosen = (process.env.TORTIE_VM_KERNELS ?? kernels.join()).split(",") as readonly Kernel[];
 const why = whyNoGuests();
 const at = "host";
 const link = "tunl0";
@@ -20,7 +19,7 @@ beforeEach((context) => {
   context.skip(why !== undefined, why);
 });
 
-describe.each(chosen)("Linux %s", (kernel) => {
+describe.each(chosenKernels())("Linux %s", (kernel) => {
   let guest: Guest;
 
   beforeAll(() => {

@@ -1,9 +1,8 @@
 /** A `Fabric` of three nodes whose datastore is a real etcd, with their agents. */
-import { dirname, join } from "node:path";
-import { ourPluginDir } from "../suite.ts";
-import { Agent } from "./agent.ts";
+import type { Agent } from "./agent.ts";
 import { Etcd } from "./etcd.ts";
 import { Fabric } from "./fabric.ts";
+import { FabricAgents } from "./fabric-agents.ts";
 import { type FabricPod, threePlaces } from "./fabric-pods.ts";
 
 const resources = "/calico/resources/v3/projectcalico.org";
@@ -17,7 +16,7 @@ export const vxlanSettings: Readonly<Record<string, string>> = {
 export class EtcdFabric {
   readonly etcd: Etcd;
   readonly fabric: Fabric;
-  readonly #agents = new Map<string, Agent>();
+  readonly #agents = new FabricAgents();
 
   private constructor(etcd: Etcd, fabric: Fabric) {
     this.etcd = etcd;
@@ -30,25 +29,19 @@ export class EtcdFabric {
   }
 
   agent(name: string): Agent {
-    const found = this.#agents.get(name);
-    if (found === undefined) throw new Error(`node ${name} has no agent`);
-    return found;
+    return this.#agents.of(name);
   }
 
   /** Starts the node's agent, in place of one that ended, and waits until it says the line. */
   async begin(name: string, settings: Readonly<Record<string, string>>, line: string): Promise<void> {
-    const { node, address4, address6 } = this.fabric.named(name);
-    const environment = {
-      ...{ ETCD_ENDPOINTS: this.etcd.endpoint, NODENAME: name, IP: `${address4}/24`, IP6: `${address6}/64` },
-      TORTIE_NET: process.env.TORTIE_NET ?? join(dirname(ourPluginDir), "tortie-net"),
+    const on = this.fabric.named(name);
+    const ours = {
+      ...{ ETCD_ENDPOINTS: this.etcd.endpoint, IP: `${on.address4}/24`, IP6: `${on.address6}/64` },
       ...{ CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV6POOL_CIDR: "fd00:10:244::/64" },
       // On a slow machine its first read may take longer than an agent otherwise waits.
       WAIT_FOR_DATASTORE: "true",
-      ...settings,
     };
-    const agent = await Agent.start(node, environment, { hasNetwork: true });
-    this.#agents.set(name, agent);
-    await agent.says(line);
+    await this.#agents.begin(on, { ...ours, ...settings }, line);
   }
 
   /** Replaces an object of the cluster. */
@@ -97,7 +90,7 @@ export class EtcdFabric {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
+    await this.#agents.stop();
     await this.fabric.stop();
     await this.etcd.stop();
   }

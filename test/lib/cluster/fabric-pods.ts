@@ -14,6 +14,7 @@ export const threePlaces = [
 export interface FabricPod {
   readonly on: FabricNode;
   readonly name: string;
+  readonly addresses: readonly string[];
   /** "" if it has none. */
   readonly address4: string;
   readonly address6: string;
@@ -42,18 +43,17 @@ export function addFabricPod(on: FabricNode, name: string, families: readonly (4
   const address4 = addresses.find((address) => !address.includes(":")) ?? "";
   const address6 = addresses.find((address) => address.includes(":")) ?? "";
   return {
-    ...{ on, name, address4, address6, hostInterface: interfaces[0]?.name ?? "" },
+    ...{ on, name, addresses, address4, address6, hostInterface: interfaces[0]?.name ?? "" },
     check: () => void runner.check(conflist, sandbox),
     remove: () => void runner.del(conflist, sandbox),
   };
 }
 
-/** The pairs of pods between which a packet gets lost: `<pod> to <address>`. */
-export function unreached(pods: readonly FabricPod[]): readonly string[] {
+/** The pairs of pods with a family in common between which a packet gets lost: `<pod> to <address>`. */
+export function unreached(pods: readonly Pick<FabricPod, "on" | "name" | "addresses">[]): readonly string[] {
   return pods.flatMap((from) => {
-    const targets = pods
-      .filter((to) => to !== from)
-      .flatMap(({ address4, address6 }) => [address4, address6].filter((address) => address !== ""));
+    const hasFamily = (address: string) => from.addresses.some((own) => own.includes(":") === address.includes(":"));
+    const targets = pods.filter((to) => to !== from).flatMap(({ addresses }) => addresses.filter(hasFamily));
     const commands = targets.map((to) => `ping -n -c 1 -W 2 ${to} >/dev/null || echo ${from.name} to ${to}`);
     const lines = from.on.node.sh(commands.join("\n"), { in: from.name }).split("\n");
     return lines.filter((line) => line !== "");

@@ -2,15 +2,17 @@
  * The recorded cluster on a real kube-apiserver and a fabric: rig-node is as Felix left it, with the pods that Calico's plugin made; node-b and node-c have our
  * agent, and each a recorded pod too. All is made from the recorded objects.
  */
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { loadConflist } from "../conflist.ts";
-import { addressOf, Runner, type Sandbox } from "../runtimes/runner.ts";
-import { ourPluginDir, pluginDirs, root } from "../suite.ts";
-import { Agent } from "./agent.ts";
+import type { Sandbox } from "../runtimes/runner.ts";
+import { root } from "../suite.ts";
+import type { Agent } from "./agent.ts";
 import { addCalicoPods, type CalicoPod } from "./calico-pods.ts";
-import { Fabric, type FabricNode } from "./fabric.ts";
+import type { Fabric, FabricNode } from "./fabric.ts";
 import { becomeFelix, felixUplinkMtu, type VxlanMode } from "./felix-state.ts";
-import { KubeApiserver } from "./kube-apiserver.ts";
+import type { KubeApiserver } from "./kube-apiserver.ts";
+import { KubernetesFabric } from "./kubernetes-fabric.ts";
+import { podOn, podsPath } from "./kubernetes-objects.ts";
 import {
   bodyOf,
   felixNode,
@@ -22,7 +24,6 @@ import {
 } from "./recorded-cluster.ts";
 
 const calico = "/apis/crd.projectcalico.org/v1";
-const pods = "/api/v1/namespaces/default/pods";
 export const calicoConflist = loadConflist(join(root, "test/fixtures/10-calico.conflist"));
 
 /** A pod of Calico's plugin or of ours. */
@@ -34,34 +35,46 @@ export interface MixedPod {
 }
 
 export class MixedCluster {
-  readonly api: KubeApiserver;
-  readonly fabric: Fabric;
-  readonly kubeconfig: string;
   readonly calicoPods: readonly CalicoPod[];
-  readonly #agents = new Map<string, Agent>();
+  readonly #cluster: KubernetesFabric;
 
-  private constructor(api: KubeApiserver, fabric: Fabric, kubeconfig: string, calicoPods: readonly CalicoPod[]) {
-    this.api = api;
-    this.fabric = fabric;
-    this.kubeconfig = kubeconfig;
+  private constructor(cluster: KubernetesFabric, calicoPods: readonly CalicoPod[]) {
+    this.#cluster = cluster;
     this.calicoPods = calicoPods;
   }
 
   static async start(mode: VxlanMode): Promise<MixedCluster> {
-    const api = await KubeApiserver.start();
-    await api.apply(join(root, "conf-examples/kubernetes/rbac.yaml"));
-    const kubeconfig = await api.kubeconfigOf("kube-system", "tortie-node");
-    const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
-    await api.json("POST", "/api/v1/namespaces/default/serviceaccounts", account);
-    const fabric = await Fabric.start(recordedPlaces, api.port);
+    const cluster = await KubernetesFabric.start(recordedPlaces);
+    try {
+      return await MixedCluster.#of(cluster, mode);
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  static async #of(cluster: KubernetesFabric, mode: VxlanMode): Promise<MixedCluster> {
+    const { api, fabric } = cluster;
     for (const { node } of fabric.nodes) node.sh(`ip link set eth0 mtu ${felixUplinkMtu}`);
     for (const object of [...recordedNodes(fabric.nodes), ...recordedObjects()]) await create(api, object);
     for (const pod of recordedPods()) {
       const { name, annotations, labels, node } = pod;
-      await api.json("POST", pods, podOf(name, node, { annotations, labels }));
+      await api.json("POST", podsPath, podOn(node, name, { annotations, labels }));
     }
     becomeFelix(fabric, mode);
-    return new MixedCluster(api, fabric, kubeconfig, addCalicoPods(fabric));
+    return new MixedCluster(cluster, addCalicoPods(fabric));
+  }
+
+  get api(): KubeApiserver {
+    return this.#cluster.api;
+  }
+
+  get fabric(): Fabric {
+    return this.#cluster.fabric;
+  }
+
+  get kubeconfig(): string {
+    return this.#cluster.kubeconfig;
   }
 
   get felix(): FabricNode {
@@ -69,25 +82,13 @@ export class MixedCluster {
   }
 
   agent(name: string): Agent {
-    const found = this.#agents.get(name);
-    if (found === undefined) throw new Error(`node ${name} has no agent`);
-    return found;
+    return this.#cluster.agents.of(name);
   }
 
   /** Starts the node's agent, and waits until the network is as it plans it. */
   async begin(name: string): Promise<void> {
-    const { node, address4, address6 } = this.fabric.named(name);
-    const agent = await Agent.start(
-      node,
-      {
-        ...{ DATASTORE_TYPE: "kubernetes", KUBECONFIG: this.kubeconfig, NODENAME: name, NO_DEFAULT_POOLS: "true" },
-        ...{ CALICO_NETWORKING_BACKEND: "vxlan", IP: `${address4}/24`, IP6: `${address6}/64` },
-        TORTIE_NET: process.env.TORTIE_NET ?? join(dirname(ourPluginDir), "tortie-net"),
-      },
-      { hasNetwork: true },
-    );
-    this.#agents.set(name, agent);
-    await agent.says("network is in place");
+    const IP6 = `${this.fabric.named(name).address6}/64`;
+    await this.#cluster.begin(name, { CALICO_NETWORKING_BACKEND: "vxlan", IP6, NO_DEFAULT_POOLS: "true" });
   }
 
   /** Of the pool that all pods but two are from, in both families. */
@@ -107,13 +108,7 @@ export class MixedCluster {
   /** A pod by our plugins and Calico's conflist, which gives IPv4 addresses alone. */
   async addPod(nodeName: string, name: string): Promise<MixedPod> {
     const on = this.fabric.named(nodeName);
-    await this.api.json("POST", pods, podOf(name, nodeName, {}));
-    const args = [
-      ["K8S_POD_NAMESPACE", "default"],
-      ["K8S_POD_NAME", name],
-    ] as const;
-    const sandbox = { containerId: `sandbox-${name}`, netns: on.node.addPod(name), ifname: "eth0", args };
-    const address = addressOf(new Runner({ node: on.node, pluginDirs }).add(calicoConflist, sandbox));
+    const { address, sandbox } = await this.#cluster.addPod(calicoConflist, nodeName, name);
     return { on, name, addresses: [address], sandbox };
   }
 
@@ -123,9 +118,7 @@ export class MixedCluster {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
-    await this.fabric.stop();
-    await this.api.stop();
+    await this.#cluster.stop();
   }
 }
 
@@ -138,21 +131,3 @@ async function create(api: KubeApiserver, object: RecordedObject): Promise<void>
 const plurals: Readonly<Record<string, string>> = {
   ...{ IPPool: "ippools", IPAMBlock: "ipamblocks", BlockAffinity: "blockaffinities", IPAMHandle: "ipamhandles" },
 };
-
-function podOf(name: string, nodeName: string, metadata: object): object {
-  return {
-    ...{ apiVersion: "v1", kind: "Pod", metadata: { name, ...metadata } },
-    spec: { nodeName, automountServiceAccountToken: false, containers: [{ name: "c", image: "i" }] },
-  };
-}
-
-/** The pairs of pods between which a packet gets lost: `<pod> to <address>`. */
-export function lostBetween(all: readonly MixedPod[]): readonly string[] {
-  return all.flatMap((from) => {
-    const hasFamily = (address: string) => from.addresses.some((own) => own.includes(":") === address.includes(":"));
-    const targets = all.filter((to) => to !== from).flatMap(({ addresses }) => addresses.filter(hasFamily));
-    const commands = targets.map((to) => `ping -n -c 1 -W 2 ${to} >/dev/null || echo ${from.name} to ${to}`);
-    const lines = from.on.node.sh(commands.join("\n"), { in: from.name }).split("\n");
-    return lines.filter((line) => line !== "");
-  });
-}

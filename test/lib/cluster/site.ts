@@ -4,6 +4,7 @@ import { root } from "../suite.ts";
 import { Etcd, etcdIsMissing } from "./etcd.ts";
 import { KubeApiserver } from "./kube-apiserver.ts";
 import { kubeApiserverIsMissing } from "./kubernetes-build.ts";
+import { createDefaultAccount, createNode, podOn, podsPath } from "./kubernetes-objects.ts";
 
 /** Since a server started, as it counts them. */
 export interface RequestCounts {
@@ -71,9 +72,7 @@ async function etcdSite(): Promise<ClusterSite> {
 async function kubernetesSite(): Promise<ClusterSite> {
   const api = await KubeApiserver.start();
   await api.apply(join(root, "conf-examples/kubernetes/rbac.yaml"));
-  const pods = "/api/v1/namespaces/default/pods";
-  const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
-  await api.json("POST", "/api/v1/namespaces/default/serviceaccounts", account);
+  await createDefaultAccount(api);
   /** `done`: the answer to a repeated request whose first answer was lost. */
   const require = async (done: number, method: string, path: string, body?: object) => {
     const { status, text } = await api.call(method, path, body);
@@ -87,17 +86,14 @@ async function kubernetesSite(): Promise<ClusterSite> {
   return {
     environment,
     netConf: { datastore_type: "kubernetes", policy: { type: "k8s" } },
-    addNode: (name) => api.json("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name } }),
+    addNode: (name) => createNode(api, name),
     removeNode: (name) => api.json("DELETE", `/api/v1/nodes/${name}`),
     async addPod(name, node) {
-      const text = await require(409, "POST", pods, {
-        ...{ apiVersion: "v1", kind: "Pod", metadata: { name } },
-        spec: { nodeName: node, automountServiceAccountToken: false, containers: [{ name: "c", image: "i" }] },
-      });
+      const text = await require(409, "POST", podsPath, podOn(node, name));
       const { metadata } = JSON.parse(text) as { readonly metadata?: { readonly uid?: string } };
       return metadata?.uid;
     },
-    removePod: (name) => require(404, "DELETE", `${pods}/${name}?gracePeriodSeconds=0`),
+    removePod: (name) => require(404, "DELETE", `${podsPath}/${name}?gracePeriodSeconds=0`),
     async counts() {
       const { text } = await api.call("GET", "/metrics");
       const of = (verbs: readonly string[]) =>

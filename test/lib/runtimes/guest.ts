@@ -30,6 +30,11 @@ import { ourPluginDir, root } from "../suite.ts";
 export const kernels = ["5.10", "6.1", "6.12", "newest"] as const;
 export type Kernel = (typeof kernels)[number];
 
+/** Those that `TORTIE_VM_KERNELS` selects (`5.10,newest`), or the default. */
+export function chosenKernels(byDefault: readonly Kernel[] = kernels): readonly Kernel[] {
+  return (process.env.TORTIE_VM_KERNELS?.split(",") ?? byDefault) as readonly Kernel[];
+}
+
 /** The directory of the plugins in the guest. */
 export const guestPluginDir = "/test/bin";
 
