@@ -160,29 +160,43 @@ describe.each(clusterSites)("the cost of pods on %s", (name, whyNot, open) => {
       await Promise.all(pods.map(release));
     });
 
-    test("100 plugins at once", async () => {
-      const pods = podsOf("c");
+    /** What the script prints. */
+    async function runPlugins(script: string, pods: readonly string[]): Promise<string> {
+      const plugin = { type: "calico", ...site.netConf, ipam: { type: "calico-ipam" } };
+      const options = {
+        stdin: JSON.stringify({ name: "net", cniVersion: "1.0.0", ...plugin }),
+        env: {
+          PATH: systemPath,
+          CNI_PATH: ourPluginDir,
+          PODS: pods.map((pod) => `${pod}:${uids.get(pod)}`).join(" "),
+        },
+      };
+      const { status, stdout, stderr } = await node.runBeside(["/bin/bash", "--norc", "-ec", script], options);
+      expect(`${status} ${stderr}`).toBe("0 ");
+      return stdout;
+    }
+
+    async function addSandboxes(pods: readonly string[]): Promise<void> {
       await addPods(pods);
       node.sh(pods.map((pod) => `ip netns add ${pod}`).join("\n"));
-      const plugin = { type: "calico", ...site.netConf, ipam: { type: "calico-ipam" } };
-      const conf = JSON.stringify({ name: "net", cniVersion: "1.0.0", ...plugin });
+    }
+
+    test("plugins one after another", async () => {
+      const pods = podsOf("d");
+      await addSandboxes(pods);
+      const microseconds = (await runPlugins(addEach, pods)).trim().split("\n").map(Number);
+      expect(microseconds).toHaveLength(podCount);
+      console.log(`${name}: one ADD of the plugins ${median(microseconds.map((each) => each / 1000))} ms`);
+    });
+
+    test("100 plugins at once", async () => {
+      const pods = podsOf("c");
+      await addSandboxes(pods);
       let times = "";
-      judge(
-        await counted(async () => {
-          const options = {
-            stdin: conf,
-            env: {
-              PATH: systemPath,
-              CNI_PATH: ourPluginDir,
-              PODS: pods.map((pod) => `${pod}:${uids.get(pod)}`).join(" "),
-            },
-          };
-          const { status, stdout, stderr } = await node.runBeside(["/bin/bash", "--norc", "-ec", addAll], options);
-          expect(`${status} ${stderr}`).toBe("0 ");
-          times = stdout;
-        }),
-        "with the plugins",
-      );
+      const cost = await counted(async () => {
+        times = await runPlugins(addAll, pods);
+      });
+      judge(cost, "with the plugins");
       console.log(
         `${name}: CPU time of the shell that runs ${podCount} plugins, and of the plugins: ${times.trim().replace("\n", ", ")}`,
       );
@@ -215,17 +229,28 @@ interface Cost extends RequestCounts {
   readonly agentSeconds: number;
 }
 
-/** A runtime that costs little: Node takes several milliseconds to start a process. */
-const addAll = `
-  conf=$(cat)
-  for named in $PODS; do
-    pod=\${named%%:*}
+/** Runtimes that cost little: Node takes several milliseconds to start a process. */
+const addOne = `
+  add() {
+    local pod=\${1%%:*}
     CNI_COMMAND=ADD CNI_CONTAINERID=id-$pod CNI_IFNAME=eth0 CNI_NETNS=/run/netns/$pod \\
-      CNI_ARGS="K8S_POD_NAMESPACE=default;K8S_POD_NAME=$pod;K8S_POD_UID=\${named#*:}" $CNI_PATH/calico <<<"$conf" >/run/$pod.result &
+      CNI_ARGS="K8S_POD_NAMESPACE=default;K8S_POD_NAME=$pod;K8S_POD_UID=\${1#*:}" $CNI_PATH/calico <<<"$conf" >/run/$pod.result
+  }
+  conf=$(cat)`;
+const addAll = `${addOne}
+  for named in $PODS; do
+    add $named &
     added+=($!)
   done
   for one in "\${added[@]}"; do wait $one; done
   times`;
+/** Prints the microseconds of each. */
+const addEach = `${addOne}
+  for named in $PODS; do
+    start=\${EPOCHREALTIME/./}
+    add $named
+    echo $(( \${EPOCHREALTIME/./} - start ))
+  done`;
 
 async function timed(body: () => Promise<void>): Promise<number> {
   const start = performance.now();

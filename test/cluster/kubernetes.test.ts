@@ -127,6 +127,7 @@ describe.skipIf(whyNot !== undefined)(`Kubernetes${whyNot ? `: ${whyNot}` : ""}`
     const after = parseJson((await api.call("GET", `${path}/192-168-230-0-26`)).text) as StoredObject;
     expect(after.spec).toEqual(block?.spec);
     expect(after.metadata.annotations).toEqual({ "projectcalico.org/metadata": "{}" });
+    expect(after.metadata).not.toHaveProperty("managedFields");
   });
 
   test("what was half deleted is gone for whoever reads it, and its name is free", async () => {

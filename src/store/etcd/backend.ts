@@ -29,7 +29,7 @@ import { keyAt, pathOf, prefixOf } from "./paths.ts";
 import type { KeyValue, RangeResponse, TxnResponse, WatchResponse } from "./protocol.ts";
 import { decodeValue, encodeValue } from "./values.ts";
 
-const maxPage = 1000;
+const maxPage = 400;
 const pageTimeoutMs = 10_000;
 
 interface Access {
