@@ -32,19 +32,20 @@ export const routeDriver: MessageDriver<Route> = {
   },
   /**
    * A route to the same destination over the plan's own link is an outdated one of ours. One over the link of the pod's earlier sandbox leads to
-   * an address that this sandbox has taken over.
+   * an address that this sandbox has taken over. One over a link that no longer exists is about to go: the kernel removes a link's IPv6 routes after it.
    */
   mayReplace(route, { namespaces, options }) {
     const state = namespaces.state(route.at);
     // NLM_F_REPLACE replaces the first of several matching routes, which may be a foreign one.
     if (rivalsOver(state.link(route.link)?.index, route, state).length > 0)
       return !route.instead || !isTaken(route, namespaces);
-    const rivals =
-      options.mayReplace === undefined ? [] : rivalsAmong(state.routes(familyOf(route.destination)), route);
-    return rivals.some(({ index }) => {
-      const alias = index === undefined ? undefined : state.link(index)?.alias;
-      return alias !== undefined && options.mayReplace?.(alias) === true;
-    });
+    const rivals = rivalsAmong(state.routes(familyOf(route.destination)), route);
+    const mayReplaceOver = (index: number | undefined) => {
+      if (index === undefined) return false;
+      const link = state.link(index);
+      return link === undefined || (link.alias !== undefined && options.mayReplace?.(link.alias) === true);
+    };
+    return rivals.length > 0 && rivals.every(({ index }) => mayReplaceOver(index));
   },
   instead: (route, namespaces) => (route.instead && isTaken(route, namespaces) ? route.instead : undefined),
 };

@@ -201,6 +201,20 @@ describe("apply() on a name that is taken", () => {
     expect(differences(setup, endpointPlan())).toEqual([]);
   });
 
+  test("replaces a route of a link that the kernel is removing: it forgets the link first, and then its IPv6 routes", () => {
+    const setup = newSetup();
+    const { host } = setup.machine.kernel;
+    const gone = host.addLink({ name: "cali4", kind: "veth", mac: "ee:ee:ee:ee:ee:ee", mtu: 1500 });
+    gone.up = true;
+    applied(setup, plan([{ kind: "route", at: "host", link: "cali4", destination: "fd00::5/128" }]));
+    const left = host.routes.filter(({ index }) => index === gone.index);
+    host.deleteLink(gone);
+    host.routes.push(...left);
+    applied(setup, endpointPlan());
+    expect(differences(setup, endpointPlan())).toEqual([]);
+    expect(host.routes.filter(({ index }) => index === gone.index)).toEqual([]);
+  });
+
   test("refuses a route to the same place over another's link", () => {
     const setup = newSetup();
     const { machine } = setup;
