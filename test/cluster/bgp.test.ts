@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
 import type { Fabric } from "../lib/cluster/fabric.ts";
-import { asOf, birdRuns, birdSettings, startRouterBird } from "../lib/cluster/fabric-bird.ts";
+import { asOf, birdRuns, birdSettings, reflectBy, reflectNoMore, startRouterBird } from "../lib/cluster/fabric-bird.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
 import { birdIsMissing } from "../lib/node/bird.ts";
 
@@ -75,6 +75,24 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
     const node = { nodename: "node-a", datastore: "etcdv3", networking: "bird" };
     const bgp = expect.arrayContaining([expect.objectContaining(mesh)]);
     await expect.poll(status, { timeout: 15_000 }).toMatchObject({ result: { node: { ...node, bgp } } });
+  });
+
+  test("mesh: every pod reaches every pod where the router knows the blocks", async () => {
+    await cluster.routeBlocks(true);
+    await expect.poll(() => unreached(pods), { timeout: 40_000 }).toEqual([]);
+  });
+
+  test("a route reflector instead of the mesh: every pod reaches every pod, by routes of nodes without a session", async () => {
+    await reflectBy(cluster, "node-b");
+    const peers = [expect.stringMatching(/^10\.1\.0\.2 up /), expect.stringMatching(/^2001:db8:1::2 up /)];
+    for (const name of ["node-a", "node-c"])
+      await expect.poll(() => sessionsOf(name), { timeout: 30_000 }).toEqual(peers);
+    const far = pods.at(-1) as FabricPod;
+    const way = () => cluster.fabric.named("node-a").node.sh(`ip route get ${far.address4}; ip route`);
+    await expect.poll(way, { timeout: 20_000 }).toMatch(new RegExp(`^${blockOf(far)}\\S+ via .* proto bird`, "m"));
+    await expect.poll(() => unreached(pods), { timeout: 40_000 }).toEqual([]);
+    await reflectNoMore(cluster, "node-b");
+    await cluster.routeBlocks(false);
   });
 
   test("top-of-rack peers instead of the mesh: every pod reaches every pod through the router", async () => {

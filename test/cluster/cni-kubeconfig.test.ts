@@ -65,7 +65,7 @@ describe.skipIf(whyNot !== undefined)(`the kubeconfig for plugins${whyNot ? `: $
   test("gets the next token in a new file, so that a reader sees one or the other", async () => {
     const { token } = read().users[0].user;
     const { ino } = statSync(path);
-    await expect.poll(() => read().users[0].user.token, { timeout: 10_000 }).not.toBe(token);
+    await expect.poll(() => read().users[0].user.token).not.toBe(token);
     expect(statSync(path).ino).not.toBe(ino);
     expect(await agent.stop()).toBe(0);
     expect(read().users[0].user.token).not.toBe("");

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
 import type { FabricNode } from "../lib/cluster/fabric.ts";
-import { asOf, birdRuns, birdSettings, startRouterBird } from "../lib/cluster/fabric-bird.ts";
+import { asOf, birdRuns, birdSettings, reflectBy, reflectNoMore, startRouterBird } from "../lib/cluster/fabric-bird.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
 import { birdIsMissing } from "../lib/node/bird.ts";
 import { ask, serve } from "../lib/node/traffic.ts";
@@ -63,6 +63,18 @@ describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$famil
 
   const addressOf = ({ address4, address6 }: { readonly address4: string; readonly address6: string }) =>
     family === 4 ? address4 : address6;
+  /** To blocks of other nodes. */
+  const routesOfBird = (name: string) =>
+    cluster.fabric
+      .named(name)
+      .node.sh(`ip -${family} route`)
+      .match(/^(192\.168|fd00:10:244:).* via .* proto bird/gm) ?? [];
+  /** Those with a session. */
+  async function peersOf(name: string): Promise<readonly string[]> {
+    const reply = await cluster.agent(name).ask({ op: "node", nodename: name });
+    const { bgp = [] } = (reply !== undefined && "result" in reply && reply.result.node) || {};
+    return bgp.filter(({ state }) => state === "up").map(({ peer }) => peer);
+  }
   const linksOf = ({ node }: FabricNode) => node.sh("ip -o link").match(/(?<= )vxlan[^:@]*/g) ?? [];
 
   test("VXLAN: pods have addresses of the family alone, and every pod and node reaches every pod", async () => {
@@ -83,13 +95,40 @@ describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$famil
     await cluster.changePools({ vxlanMode: "CrossSubnet" });
     const [a, b] = nodes as readonly [FabricNode, FabricNode];
     const direct = () => a.node.sh(`ip -${family} route`);
-    await expect.poll(direct, { timeout: 10_000 }).toContain(`via ${addressOf(b)} dev eth0 proto 80`);
+    await expect.poll(direct).toContain(`via ${addressOf(b)} dev eth0 proto 80`);
     await reachAll();
   });
 
-  test.skipIf(birdIsMissing !== undefined)("BGP with a top-of-rack peer", async () => {
-    startRouterBird(cluster.fabric);
+  test("direct: where the router knows the blocks", async () => {
+    await cluster.routeBlocks(true);
     await cluster.changePools({ vxlanMode: "Never" });
+    for (const one of nodes) await expect.poll(() => linksOf(one)).toEqual([]);
+    await reachAll();
+  });
+
+  test.skipIf(birdIsMissing !== undefined)("BGP: the mesh", async () => {
+    for (const { name } of threePlaces) {
+      await cluster.agent(name).stop();
+      await begin(name, birdSettings(cluster.fabric.named(name)), birdRuns);
+    }
+    for (const { name } of threePlaces)
+      await expect.poll(() => routesOfBird(name), { timeout: 20_000 }).toHaveLength(2);
+    await reachAll();
+  });
+
+  test.skipIf(birdIsMissing !== undefined)("BGP: a route reflector", async () => {
+    await reflectBy(cluster, "node-b");
+    const [, b] = nodes as readonly [FabricNode, FabricNode];
+    for (const name of ["node-a", "node-c"])
+      await expect.poll(() => peersOf(name), { timeout: 30_000 }).toEqual([addressOf(b)]);
+    await expect.poll(() => routesOfBird("node-a"), { timeout: 20_000 }).toHaveLength(2);
+    await reachAll();
+    await reflectNoMore(cluster, "node-b");
+    await cluster.routeBlocks(false);
+  });
+
+  test.skipIf(birdIsMissing !== undefined)("BGP: a top-of-rack peer", async () => {
+    startRouterBird(cluster.fabric);
     await cluster.put("BGPConfiguration", "bgpconfigurations", "default", { nodeToNodeMeshEnabled: false });
     for (const { name, subnet } of threePlaces) {
       await cluster.changeNode(name, { asNumber: asOf[subnet] });
@@ -100,10 +139,7 @@ describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$famil
         asNumber: 65_000,
         numAllowedLocalASNumbers: 1,
       });
-      await cluster.agent(name).stop();
-      await begin(name, birdSettings(cluster.fabric.named(name)), birdRuns);
     }
     await reachAll();
-    for (const one of nodes) await expect.poll(() => linksOf(one), { timeout: 10_000 }).toEqual([]);
   });
 });

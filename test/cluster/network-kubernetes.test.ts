@@ -117,7 +117,7 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
       ...{ apiVersion: "crd.projectcalico.org/v1", kind: "FelixConfiguration", metadata: { name: "default" } },
       spec: { vxlanVNI: 4097, vxlanMTU: 1400 },
     });
-    await expect.poll(device, { timeout: 10_000 }).toContain("vxlan id 4097");
+    await expect.poll(device).toContain("vxlan id 4097");
     expect(device()).toContain("mtu 1400");
     await expect.poll(() => node.sh("cat /var/lib/calico/mtu")).toBe("1400");
   });
@@ -126,15 +126,15 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
     const { node } = fabric.named("node-a");
     const routes = () => node.sh("ip route show dev vxlan.calico; ip route show proto 80");
     const ping = () => node.run(["ping", "-n", "-c", "1", "-W", "1", far], { in: "one" }).status;
-    await expect.poll(ping, { timeout: 10_000 }).toBe(0);
+    await expect.poll(ping).toBe(0);
     const before = routes();
     api.signal("SIGSTOP");
     try {
       await sleep(8000);
       expect([routes(), ping()]).toEqual([before, 0]);
       node.sh(`ip route del ${before.split(" ")[0]}; ip link set vxlan.calico down`);
-      await expect.poll(routes, { timeout: 10_000 }).toBe(before);
-      await expect.poll(ping, { timeout: 10_000 }).toBe(0);
+      await expect.poll(routes).toBe(before);
+      await expect.poll(ping).toBe(0);
     } finally {
       api.signal("SIGCONT");
     }
@@ -151,14 +151,14 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
     await patch(`${calico}/felixconfigurations/default`, { spec: { floatingIPs: "Enabled" } });
     const { metadata } = await api.json<Resource>("GET", path);
     const address = metadata.annotations?.["cni.projectcalico.org/podIP"]?.replace("/32", "");
-    await expect.poll(map, { timeout: 10_000 }).toContain(`198.51.100.5 : ${address}`);
+    await expect.poll(map).toContain(`198.51.100.5 : ${address}`);
     expect(node.sh("ping -n -c 1 -W 2 198.51.100.5")).toContain("1 received");
     // The other node's agent sees the pods of its own node alone.
     expect(fabric.named("node-b").node.sh("nft list tables")).not.toContain("tortie_floating");
     await annotate('["198.51.100.6"]');
-    await expect.poll(map, { timeout: 10_000 }).toContain(`198.51.100.6 : ${address}`);
+    await expect.poll(map).toContain(`198.51.100.6 : ${address}`);
     expect(map()).not.toContain("198.51.100.5");
     await annotate(null);
-    await expect.poll(() => node.sh("nft list tables"), { timeout: 10_000 }).not.toContain("tortie_floating");
+    await expect.poll(() => node.sh("nft list tables")).not.toContain("tortie_floating");
   });
 });

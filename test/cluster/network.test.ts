@@ -58,13 +58,6 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
     return routes(one).filter((line) => line.includes("onlink") && line.includes("vxlan"));
   }
 
-  /** The blocks of a node. */
-  async function blocksOf(name: string): Promise<readonly string[]> {
-    const values = Object.values(await etcd.dump("/calico/ipam/v2/assignment/"));
-    const blocks = values.map((value) => JSON.parse(value) as { readonly cidr: string; readonly affinity: string });
-    return blocks.filter(({ affinity }) => affinity === `host:${name}`).map(({ cidr }) => cidr);
-  }
-
   test("VXLAN: every pod reaches every pod and every node's tunnel", async () => {
     await reachAll();
     for (const { node, name } of fabric.nodes) {
@@ -140,7 +133,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
 
   test("CrossSubnet: encapsulated between the subnets alone", async () => {
     await setMode("CrossSubnet");
-    const [near = "", far = ""] = [(await blocksOf("node-b"))[0], (await blocksOf("node-c"))[0]];
+    const [near = "", far = ""] = [(await cluster.blocksOf("node-b"))[0], (await cluster.blocksOf("node-c"))[0]];
     const a = fabric.named("node-a");
     await expect
       .poll(() => routes(a))
@@ -150,16 +143,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
   });
 
   test("direct: no tunnel is left; the router knows the blocks", async () => {
-    const { router } = fabric;
-    for (const { name, address4, address6 } of fabric.nodes) {
-      for (const cidr of await blocksOf(name))
-        router.sh(`ip route replace ${cidr} via ${cidr.includes(":") ? address6 : address4}`);
-    }
-    router.sh(
-      "for f in subnet1 subnet2; do echo 1 > /proc/sys/net/ipv4/conf/$f/proxy_arp; echo 1 > /proc/sys/net/ipv6/conf/$f/proxy_ndp; done",
-    );
-    for (const { address6, subnet } of fabric.nodes)
-      router.sh(`ip -6 neigh add proxy ${address6} dev subnet${3 - subnet}`);
+    await cluster.routeBlocks(true);
     await setMode("Never");
     for (const one of fabric.nodes) {
       await expect.poll(() => routes(one).filter((line) => line.includes("vxlan"))).toEqual([]);
@@ -167,8 +151,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
     }
     await reachAll();
     await setMode("Always");
-    for (const one of fabric.nodes)
-      await expect.poll(() => throughTunnels(one), { timeout: 10_000 * patience }).toHaveLength(4);
+    for (const one of fabric.nodes) await expect.poll(() => throughTunnels(one)).toHaveLength(4);
     await reachAll();
   });
 
@@ -200,9 +183,9 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
   test("what somebody deletes comes back", async () => {
     const a = fabric.named("node-a");
     const before = routes(a);
-    const [far = ""] = await blocksOf("node-c");
+    const [far = ""] = await cluster.blocksOf("node-c");
     a.node.sh(`ip route del ${far}`);
-    await expect.poll(() => routes(a), { timeout: 10_000 * patience }).toEqual(before);
+    await expect.poll(() => routes(a)).toEqual(before);
     a.node.sh("ip link del vxlan.calico");
     await expect.poll(() => routes(a), { timeout: 20_000 * patience }).toEqual(before);
     await reachAll();
@@ -221,8 +204,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
     await expect.poll(() => routes(a), { timeout: 20_000 * patience }).toEqual(before);
     await reachAll();
     await setMode("Always");
-    for (const one of fabric.nodes)
-      await expect.poll(() => throughTunnels(one), { timeout: 10_000 * patience }).toHaveLength(4);
+    for (const one of fabric.nodes) await expect.poll(() => throughTunnels(one)).toHaveLength(4);
   });
 
   test("while the datastore does not answer, everything stays, and what somebody deletes comes back", async () => {
@@ -233,7 +215,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
       await sleep(6000);
       expect(routes(a)).toEqual(before);
       a.node.sh(`ip route del ${throughTunnels(a)[0]?.split(" ")[0]}`);
-      await expect.poll(() => routes(a), { timeout: 10_000 * patience }).toEqual(before);
+      await expect.poll(() => routes(a)).toEqual(before);
       expect(unreached(pods)).toEqual([]);
     } finally {
       etcd.signal("SIGCONT");
@@ -243,7 +225,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
   test("a node that leaves takes its routes with it", async () => {
     const c = fabric.named("node-c");
     await cluster.agent("node-c").stop();
-    const gone = await blocksOf("node-c");
+    const gone = await cluster.blocksOf("node-c");
     expect(gone.length).toBeGreaterThan(0);
     await etcd.clear(`${nodesKey}node-c`);
     for (const name of ["node-a", "node-b"]) {

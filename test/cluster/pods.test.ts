@@ -233,7 +233,7 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
     expect(spooled().length).toBeGreaterThan(0);
     expect(await allocated()).toBe(1);
     agent = await begin();
-    await expect.poll(() => spooled(), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => spooled()).toEqual([]);
     expect(await allocated()).toBe(0);
     expect(await annotationsOf("left")).toMatchObject({ "cni.projectcalico.org/podIP": "" });
   });

@@ -125,7 +125,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet without a tunn
       fabric.router.sh(routerUndo);
       node.sh(undo);
     }
-    await expect.poll(() => wrongHop(way()), { timeout: 10_000 }).toBe("");
+    await expect.poll(() => wrongHop(way())).toBe("");
   });
 
   test("an agent that comes back repairs the route", async () => {
@@ -135,7 +135,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet without a tunn
         ?.what.split(" ")[1] ?? "";
     cluster.fabric.named("node-a").node.sh(`ip route delete ${block}`);
     await begin("node-a");
-    await expect.poll(() => wrongHop(way()), { timeout: 10_000 }).toBe("");
+    await expect.poll(() => wrongHop(way())).toBe("");
     await expect.poll(() => unreached(pods), { timeout: 30_000 }).toEqual([]);
   });
 });

@@ -62,7 +62,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet that is transl
       /^node node-a: floating IP: 198\.51\.100\.9 should lead to \S+ here, but the table tortie_floating lacks it$/,
     );
     await begin("node-a");
-    await expect.poll(() => wrongHop(way(floatingIp)), { timeout: 10_000 }).toBe("");
+    await expect.poll(() => wrongHop(way(floatingIp))).toBe("");
   });
 
   test("compares natOutgoing with FelixConfiguration", async () => {
@@ -81,7 +81,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`the way of a packet that is transl
       /^node node-a: natOutgoing: the table tortie translates to the node's address, .* it should be 10\.1\.0\.1$/,
     );
     await begin("node-a");
-    await expect.poll(() => wrongHop(way(outside)), { timeout: 10_000 }).toBe("");
+    await expect.poll(() => wrongHop(way(outside))).toBe("");
     expect(step(outside, "natOutgoing")?.text).toBe("the packet leaves with 10.1.0.1");
   });
 });

@@ -50,6 +50,10 @@ export class EtcdFabric {
     await this.etcd.put(`${resources}/${plural}/${name}`, JSON.stringify(object));
   }
 
+  async remove(plural: string, name: string): Promise<void> {
+    await this.etcd.clear(`${resources}/${plural}/${name}`);
+  }
+
   /** Replaces a FelixConfiguration. */
   configure(spec: object, name = "default"): Promise<void> {
     return this.put("FelixConfiguration", "felixconfigurations", name, spec);
@@ -68,6 +72,32 @@ export class EtcdFabric {
     for (const [key, value] of Object.entries(await this.etcd.dump(`${resources}/ippools/`))) {
       const pool = JSON.parse(value) as { readonly spec: object };
       await this.etcd.put(key, JSON.stringify({ ...pool, spec: { ...pool.spec, ...changes } }));
+    }
+  }
+
+  /** The blocks of a node. */
+  async blocksOf(name: string): Promise<readonly string[]> {
+    const values = Object.values(await this.etcd.dump("/calico/ipam/v2/assignment/"));
+    const blocks = values.map((value) => JSON.parse(value) as { readonly cidr: string; readonly affinity: string });
+    return blocks.filter(({ affinity }) => affinity === `host:${name}`).map(({ cidr }) => cidr);
+  }
+
+  /**
+   * Gives the router, as its administrator does, a route to each block by the address of its node; or takes them from it again. It also answers for
+   * nodes in the other subnet, to which pools without encapsulation have routes over the uplink.
+   */
+  async routeBlocks(isRouted: boolean): Promise<void> {
+    const { router, nodes } = this.fabric;
+    const flag = isRouted ? 1 : 0;
+    router.sh(
+      `for f in subnet1 subnet2; do echo ${flag} >/proc/sys/net/ipv4/conf/$f/proxy_arp; echo ${flag} >/proc/sys/net/ipv6/conf/$f/proxy_ndp; done`,
+    );
+    for (const { name, address4, address6, subnet } of nodes) {
+      for (const cidr of await this.blocksOf(name)) {
+        const via = cidr.includes(":") ? address6 : address4;
+        router.sh(`ip route ${isRouted ? "replace" : "delete"} ${cidr} via ${via}`);
+      }
+      router.sh(`ip -6 neigh ${isRouted ? "replace" : "delete"} proxy ${address6} dev subnet${3 - subnet}`);
     }
   }
 

@@ -1,6 +1,7 @@
 /** BIRD on the nodes of a `Fabric`, and on its router, which is then their top-of-rack peer and learns all routes to pods from them. */
 import { writeFileSync } from "node:fs";
 import { birdProgram } from "../node/bird.ts";
+import type { EtcdFabric } from "./etcd-fabric.ts";
 import type { Fabric, FabricNode } from "./fabric.ts";
 
 /** The AS numbers of the nodes, by subnet; the router's is 65000. */
@@ -15,6 +16,20 @@ export function birdSettings({ node }: FabricNode): Readonly<Record<string, stri
     `printf '#!/bin/sh\\nexec nsenter --pid=/proc/1/ns/pid -- ${birdProgram} "$@"\\n' >/run/bird; chmod +x /run/bird`,
   );
   return { CALICO_NETWORKING_BACKEND: "bird", TORTIE_BIRD: "/run/bird" };
+}
+
+/** The node reflects the routes of all others, which have a session with it alone. */
+export async function reflectBy(cluster: EtcdFabric, reflector: string): Promise<void> {
+  await cluster.changeNode(reflector, { routeReflectorClusterID: "244.0.0.1" }, { "route-reflector": "true" });
+  const isReflector = "route-reflector == 'true'";
+  await cluster.put("BGPPeer", "bgppeers", "reflector", { nodeSelector: "all()", peerSelector: isReflector });
+  await cluster.put("BGPConfiguration", "bgpconfigurations", "default", { nodeToNodeMeshEnabled: false });
+}
+
+/** Ends that: the nodes have no sessions. */
+export async function reflectNoMore(cluster: EtcdFabric, reflector: string): Promise<void> {
+  await cluster.changeNode(reflector, { routeReflectorClusterID: undefined });
+  await cluster.remove("bgppeers", "reflector");
 }
 
 export function startRouterBird({ router }: Fabric): void {
