@@ -10,6 +10,7 @@ import type { Fabric } from "../lib/cluster/fabric.ts";
 import { asOf, birdRuns, birdSettings, reflectBy, reflectNoMore, startRouterBird } from "../lib/cluster/fabric-bird.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
 import { birdIsMissing } from "../lib/node/bird.ts";
+import { ask, serve } from "../lib/node/traffic.ts";
 
 const missing = etcdIsMissing ?? birdIsMissing;
 
@@ -80,6 +81,9 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
   test("mesh: every pod reaches every pod where the router knows the blocks", async () => {
     await cluster.routeBlocks(true);
     await expect.poll(() => unreached(pods), { timeout: 40_000 }).toEqual([]);
+    serve(fabric.router, "outside", 8080, "outside");
+    for (const pod of pods)
+      expect(ask(pod.on.node, pod.name, "203.0.113.2", 8080)).toContain(`sees ${pod.on.address4}`);
   });
 
   test("a route reflector instead of the mesh: every pod reaches every pod, by routes of nodes without a session", async () => {

@@ -5,6 +5,7 @@ import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
 import type { FabricNode } from "../lib/cluster/fabric.ts";
 import { asOf, birdRuns, birdSettings, reflectBy, reflectNoMore, startRouterBird } from "../lib/cluster/fabric-bird.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
+import { walkThroughVxlan } from "../lib/cluster/vxlan-walk.ts";
 import { birdIsMissing } from "../lib/node/bird.ts";
 import { ask, serve } from "../lib/node/traffic.ts";
 
@@ -49,6 +50,7 @@ describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$famil
     for (const { node } of nodes) node.sh(strip);
     for (const { name } of threePlaces)
       await begin(name, { CALICO_NETWORKING_BACKEND: "vxlan" }, "network is in place");
+    serve(cluster.fabric.router, "outside", 8080, "outside");
     pods = nodes.map((on) => addFabricPod(on, `pod-of-${on.name}`, [family]));
   });
   afterAll(() => cluster?.stop());
@@ -57,8 +59,10 @@ describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$famil
     return cluster.begin(name, { ...settings, ...more }, line);
   }
 
-  function reachAll() {
-    return expect.poll(() => unreached(pods), { timeout: 60_000 }).toEqual([]);
+  /** Every pod reaches every pod, and leaves the pools by the address of its node. */
+  async function reachAll(): Promise<void> {
+    await expect.poll(() => unreached(pods), { timeout: 60_000 }).toEqual([]);
+    for (const pod of pods) expect(ask(pod.on.node, pod.name, outside, 8080)).toContain(`sees ${addressOf(pod.on)}`);
   }
 
   const addressOf = ({ address4, address6 }: { readonly address4: string; readonly address6: string }) =>
@@ -86,9 +90,8 @@ describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$famil
     }
   });
 
-  test("natOutgoing: pods leave by the address of their node", () => {
-    serve(cluster.fabric.router, "outside", 8080, "outside");
-    for (const pod of pods) expect(ask(pod.on.node, pod.name, outside, 8080)).toContain(`sees ${addressOf(pod.on)}`);
+  test("a packet is seen at eight places as with Calico", async () => {
+    await walkThroughVxlan(family, pods[0] as FabricPod, pods.at(-1) as FabricPod);
   });
 
   test("CrossSubnet", async () => {

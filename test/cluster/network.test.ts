@@ -5,11 +5,11 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { capture } from "../lib/cluster/capture.ts";
 import { type Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { EtcdFabric, vxlanSettings } from "../lib/cluster/etcd-fabric.ts";
 import type { Fabric, FabricNode } from "../lib/cluster/fabric.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
+import { walkThroughVxlan } from "../lib/cluster/vxlan-walk.ts";
 import { ask, serve } from "../lib/node/traffic.ts";
 import { patience } from "../lib/patience.ts";
 
@@ -79,56 +79,8 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
     }
   });
 
-  test("a packet is seen at six threePlaces as with Calico", async () => {
-    const [from, to] = [pods[0], pods.at(-1)] as [FabricPod, FabricPod];
-    const inner = "arp or icmp";
-    const captures = await Promise.all([
-      capture(from.on.node, from.name, "eth0", inner),
-      capture(from.on.node, undefined, from.hostInterface, inner),
-      capture(from.on.node, undefined, "vxlan.calico", "icmp"),
-      capture(from.on.node, undefined, "eth0", "udp port 4789"),
-      capture(to.on.node, undefined, "eth0", "udp port 4789"),
-      capture(to.on.node, undefined, "vxlan.calico", "icmp"),
-      capture(to.on.node, undefined, to.hostInterface, "icmp"),
-      capture(to.on.node, to.name, "eth0", "icmp"),
-    ]);
-    const macOf = ({ node }: FabricNode, link: string) => node.sh(`cat /sys/class/net/${link}/address`).trim();
-    // The pod knows its gateway by a permanent entry. Without it, it asks, and the node answers by proxy.
-    const gateway = "169.254.1.1 lladdr ee:ee:ee:ee:ee:ee dev eth0";
-    from.on.node.sh(`ip neigh del ${gateway}`, { in: from.name });
-    from.on.node.sh(`ping -n -c 1 -W 2 -t 64 ${to.address4}`, { in: from.name });
-    from.on.node.sh(`ip neigh replace ${gateway} nud permanent`, { in: from.name });
-    await expect
-      .poll(() => captures.every((one) => one.lines().some((line) => line.includes("echo reply"))))
-      .toBe(true);
-    await Promise.all(captures.map((one) => one.stop()));
-    const [pod, cali, vxlan, uplink, farUplink, farVxlan, farCali, farPod] = captures.map((one) => one.lines());
-    const request = (lines: readonly string[] = []) => lines.find((line) => line.includes("echo request")) ?? "";
-    expect(pod?.join("\n")).toMatch(/169\.254\.1\.1 is-at ee:ee:ee:ee:ee:ee/);
-    const ping = `${from.address4} > ${to.address4}: ICMP echo request`;
-    for (const [lines, ttl] of [
-      [pod, 64],
-      [cali, 64],
-      [vxlan, 63],
-      [farVxlan, 63],
-      [farCali, 62],
-      [farPod, 62],
-    ] as const) {
-      expect(request(lines)).toContain(`ttl ${ttl},`);
-      expect(request(lines)).toContain(ping);
-    }
-    expect(request(vxlan)).toContain(`${macOf(from.on, "vxlan.calico")} > ${macOf(to.on, "vxlan.calico")}`);
-    expect(request(cali)).toContain("> ee:ee:ee:ee:ee:ee");
-    for (const lines of [uplink, farUplink]) {
-      expect(request(lines)).toMatch(
-        new RegExp(`${from.on.address4}\\.\\d+ > ${to.on.address4}\\.4789: VXLAN, flags \\[I\\] \\(0x08\\), vni 4096`),
-      );
-      expect(request(lines)).toContain(`${macOf(from.on, "vxlan.calico")} > ${macOf(to.on, "vxlan.calico")}`);
-    }
-    expect(request(uplink)).toMatch(new RegExp(`^${macOf(from.on, "eth0")} > `));
-    expect(request(farUplink)).toMatch(new RegExp(`> ${macOf(to.on, "eth0")}`));
-    expect(request(uplink)).toContain("ttl 64,");
-    expect(request(farUplink)).toContain("ttl 63,");
+  test.each([4, 6] as const)("a packet of IPv%s is seen at eight places as with Calico", async (family) => {
+    await walkThroughVxlan(family, pods[0] as FabricPod, pods.at(-1) as FabricPod);
   });
 
   test("CrossSubnet: encapsulated between the subnets alone", async () => {
