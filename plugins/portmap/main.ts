@@ -12,6 +12,7 @@
  */
 
 import type { Result } from "../../src/cni/result.ts";
+import { hasPart } from "../../src/endpoint/part.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import { type TableFamily, tableFamilies } from "../../src/net/address.ts";
 import { chained } from "../../src/plugin/chained.ts";
@@ -46,7 +47,8 @@ export default definePlugin<PortmapConf>({
     const nat = targets.length > 0 ? readNat(familiesOf(targets), sys) : undefined;
     const backend = nat ? backendFor(conf, nat, familiesOf(targets), context) : backends[conf.backend];
     const other = backend === nftables ? iptables : nftables;
-    if (nat?.acceptsServices ?? hasServiceLink(sys)) moveToIptables(context);
+    const areServices = nat?.acceptsServices ?? hasServiceLink(sys);
+    if (areServices) moveToIptables(context);
     if (targets.length > 0) {
       const wanted = { attachment, conf, targets, hasEnded: hasEndedFor(attachment, args, sys) };
       if (other === nftables ? other.mayHold(attachment, sys) : nat?.hasHostPorts)
@@ -58,6 +60,9 @@ export default definePlugin<PortmapConf>({
       context.undo("roll back the port mappings", takeBack);
       forgetFormer(former, context);
       forgetUnanswered(conf, targets, context);
+    } else if (!areServices && !hasPart(sys, { type: "portmap", attachment })) {
+      // No earlier ADD of the attachment has mapped a port: it would have recorded its request first.
+      return result;
     }
     // An earlier ADD of the attachment may have mapped ports in these families.
     const others = tableFamilies.filter((family) => !mapsTo(family, conf, targets));

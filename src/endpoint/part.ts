@@ -62,9 +62,8 @@ function createOnce(sys: Sys, path: string, text: string): void {
 
 /** A missing part is success. */
 export function removePart(sys: Sys, part: Pick<Part, "type" | "attachment">): void {
-  const path = pathOf(part);
   // Tests for the file first, because most have none and an exception is expensive.
-  if (sys.stat(path) !== undefined) removeRecord(sys, path);
+  if (hasPart(sys, part)) removeRecord(sys, pathOf(part));
 }
 
 /** Removes the plugin's parts of those attachments of a network that are not valid. */
@@ -89,6 +88,11 @@ function networkIn(sys: Sys, name: string): string | undefined {
 /** The names of all files that `readPart` can read. */
 export function partNames(sys: Sys): readonly string[] {
   return namesIn(sys, partDirectory).filter(isRecord);
+}
+
+/** Whether the plugin has a part for the attachment: one system call. */
+export function hasPart(sys: Sys, part: Pick<Part, "type" | "attachment">): boolean {
+  return sys.stat(pathOf(part)) !== undefined;
 }
 
 /** Whether any plugin has a part for the attachment. */

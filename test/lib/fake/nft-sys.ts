@@ -20,12 +20,20 @@ export function nftSys(nft: FakeNft, files: Map<string, string> = new Map()): Sy
       close: () => {},
     };
   };
+  const isThere = (path: string) => path.startsWith(endpointDirectory) || files.has(path);
+  const has: Partial<Sys> = {
+    openNetlink: open,
+    stat: ((path: string) => (isThere(path) ? { kind: "file" } : undefined)) as Sys["stat"],
+    readFile: (path: string) => files.get(path) ?? "",
+    writeFile: (path: string, text: string) => void files.set(path, text),
+    createFile: (path: string, text: string) => void files.set(path, text),
+    removeFile: (path: string) => void files.delete(path),
+    trustDirectory: () => {},
+  };
   return new Proxy({} as Sys, {
-    get: (_, name) => {
-      if (name === "openNetlink") return open;
-      if (name === "stat") return (path: string) => (path.startsWith(endpointDirectory) ? { kind: "file" } : undefined);
-      if (name === "writeFile") return (path: string, text: string) => void files.set(path, text);
-      throw new Error(`this test has no ${String(name)}`);
+    get: (_, name: keyof Sys) => {
+      if (name in has) return has[name];
+      throw new Error(`this test has no ${name}`);
     },
   });
 }

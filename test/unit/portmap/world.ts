@@ -1,6 +1,7 @@
 /** Shared by the tests of `portmap`: attachments, configurations, one call of the plugin. */
 import portmap from "../../../plugins/portmap/main.ts";
 import type { Result } from "../../../src/cni/result.ts";
+import { writePart } from "../../../src/endpoint/part.ts";
 import type { Sys } from "../../../src/host/sys.ts";
 import type { Attachment } from "../../../src/identity/attachment.ts";
 import type { Logger } from "../../../src/log/logger.ts";
@@ -56,7 +57,9 @@ export function portmapOn(sys: Sys, log: Logger = quiet) {
     add(attachment: Attachment, ports: readonly Port[], prevResult: Result, extra: object = {}): Result {
       const json = document(ports, extra);
       undo.length = 0;
-      return portmap.add({ ...base(attachment, json), conf: portmap.parseConf(json), prevResult }, context);
+      const request = { ...base(attachment, json), conf: portmap.parseConf(json), prevResult };
+      const record = () => void writePart(sys, { ...request, type: "portmap", args: "" });
+      return portmap.add(request, { ...context, record });
     },
     check(attachment: Attachment, ports: readonly Port[], prevResult: Result, extra: object = {}): void {
       const json = document(ports, extra);
