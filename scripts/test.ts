@@ -55,7 +55,8 @@ if (asked.includes("all")) process.env.TORTIE_CASES ??= "many";
 const isRoot = process.getuid?.() === 0;
 const wanted = rings.filter(isAsked);
 const able = wanted.filter(({ needsRoot }) => isRoot || !needsRoot).map(({ name }) => name);
-// Built once on a machine, which takes minutes. The rings before use those; a test that comes earlier waits, and reports an error.
+// On a machine without Kubernetes' programs their build takes minutes. It starts with the rings that need none; a test that needs them waits for it, and
+// reports its error.
 if (able.includes("cluster")) kubernetesPrograms("kube-apiserver", "kubelet").catch(() => undefined);
 const results: readonly Totals[] = [
   // These keep no state in modules, so a worker loads each module once for all its files.

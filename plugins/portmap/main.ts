@@ -47,8 +47,8 @@ export default definePlugin<PortmapConf>({
     const nat = targets.length > 0 ? readNat(familiesOf(targets), sys) : undefined;
     const backend = nat ? backendFor(conf, nat, familiesOf(targets), context) : backends[conf.backend];
     const other = backend === nftables ? iptables : nftables;
-    const areServices = nat?.acceptsServices ?? hasServiceLink(sys);
-    if (areServices) moveToIptables(context);
+    const acceptsServices = nat?.acceptsServices ?? hasServiceLink(sys);
+    if (acceptsServices) moveToIptables(context);
     if (targets.length > 0) {
       const wanted = { attachment, conf, targets, hasEnded: hasEndedFor(attachment, args, sys) };
       if (other === nftables ? other.mayHold(attachment, sys) : nat?.hasHostPorts)
@@ -60,8 +60,8 @@ export default definePlugin<PortmapConf>({
       context.undo("roll back the port mappings", takeBack);
       forgetFormer(former, context);
       forgetUnanswered(conf, targets, context);
-    } else if (!areServices && !hasPart(sys, { type: "portmap", attachment })) {
-      // No earlier ADD of the attachment has mapped a port: it would have recorded its request first.
+    } else if (!acceptsServices && !hasPart(sys, { type: "portmap", attachment })) {
+      // No earlier ADD of the attachment has mapped a port: it would have recorded its request first. Nor has a move of ports been interrupted.
       return result;
     }
     // An earlier ADD of the attachment may have mapped ports in these families.

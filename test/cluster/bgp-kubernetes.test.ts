@@ -6,8 +6,8 @@ import type { Fabric } from "../lib/cluster/fabric.ts";
 import { birdRuns, birdSettings } from "../lib/cluster/fabric-bird.ts";
 import type { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
-import { agentRole, KubernetesFabric } from "../lib/cluster/kubernetes-fabric.ts";
-import { createNode } from "../lib/cluster/kubernetes-objects.ts";
+import { KubernetesFabric } from "../lib/cluster/kubernetes-fabric.ts";
+import { agentRole, createNode } from "../lib/cluster/kubernetes-objects.ts";
 import { birdIsMissing } from "../lib/node/bird.ts";
 import { root } from "../lib/suite.ts";
 

@@ -7,10 +7,24 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
 import type { Fabric } from "../lib/cluster/fabric.ts";
-import { asOf, birdRuns, birdSettings, reflectBy, reflectNoMore, startRouterBird } from "../lib/cluster/fabric-bird.ts";
-import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
+import {
+  asOf,
+  birdRuns,
+  birdSettings,
+  reflectBy,
+  reflectNoMore,
+  sessionsOf,
+  startRouterBird,
+} from "../lib/cluster/fabric-bird.ts";
+import {
+  addFabricPod,
+  askOutside,
+  type FabricPod,
+  serveOutside,
+  threePlaces,
+  unreached,
+} from "../lib/cluster/fabric-pods.ts";
 import { birdIsMissing } from "../lib/node/bird.ts";
-import { ask, serve } from "../lib/node/traffic.ts";
 
 const missing = etcdIsMissing ?? birdIsMissing;
 
@@ -33,10 +47,9 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
   }
 
   /** Each with the time since when it is up. */
-  async function sessionsOf(name: string): Promise<readonly string[]> {
-    const reply = await cluster.agent(name).ask({ op: "node", nodename: name });
-    const { bgp = [] } = (reply !== undefined && "result" in reply && reply.result.node) || {};
-    return bgp.map(({ peer, state, since }) => `${peer} ${state} since ${since}`);
+  async function peersOf(name: string): Promise<readonly string[]> {
+    const sessions = await sessionsOf(cluster.agent(name), name);
+    return sessions.map(({ peer, state, since }) => `${peer} ${state} since ${since}`);
   }
 
   const routes = (name: string, family: "-4" | "-6" = "-4") => fabric.named(name).node.sh(`ip ${family} route`);
@@ -81,19 +94,17 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
   test("mesh: every pod reaches every pod where the router knows the blocks", async () => {
     await cluster.routeBlocks(true);
     await expect.poll(() => unreached(pods), { timeout: 40_000 }).toEqual([]);
-    serve(fabric.router, "outside", 8080, "outside");
-    for (const pod of pods)
-      expect(ask(pod.on.node, pod.name, "203.0.113.2", 8080)).toContain(`sees ${pod.on.address4}`);
+    serveOutside(fabric);
+    for (const pod of pods) expect(askOutside(pod, 4)).toContain(`sees ${pod.on.address4}`);
   });
 
   test("a route reflector instead of the mesh: every pod reaches every pod, by routes of nodes without a session", async () => {
     await reflectBy(cluster, "node-b");
     const peers = [expect.stringMatching(/^10\.1\.0\.2 up /), expect.stringMatching(/^2001:db8:1::2 up /)];
-    for (const name of ["node-a", "node-c"])
-      await expect.poll(() => sessionsOf(name), { timeout: 30_000 }).toEqual(peers);
+    for (const name of ["node-a", "node-c"]) await expect.poll(() => peersOf(name), { timeout: 30_000 }).toEqual(peers);
     const far = pods.at(-1) as FabricPod;
-    const way = () => cluster.fabric.named("node-a").node.sh(`ip route get ${far.address4}; ip route`);
-    await expect.poll(way, { timeout: 20_000 }).toMatch(new RegExp(`^${blockOf(far)}\\S+ via .* proto bird`, "m"));
+    const way = new RegExp(`^${blockOf(far)}\\S+ via .* proto bird`, "m");
+    await expect.poll(() => routes("node-a"), { timeout: 20_000 }).toMatch(way);
     await expect.poll(() => unreached(pods), { timeout: 40_000 }).toEqual([]);
     await reflectNoMore(cluster, "node-b");
     await cluster.routeBlocks(false);
@@ -125,12 +136,12 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
       in: from.name,
     });
     const peers = [expect.stringMatching(/^10\.1\.0\.254 up /), expect.stringMatching(/^2001:db8:1::fe up /)];
-    await expect.poll(() => sessionsOf("node-a"), { timeout: 15_000 }).toEqual(peers);
-    const before = await sessionsOf("node-a");
+    await expect.poll(() => peersOf("node-a"), { timeout: 15_000 }).toEqual(peers);
+    const before = await peersOf("node-a");
     await cluster.agent("node-a").kill();
     await begin("node-a");
     expect((await flood).stdout).toContain("1500 received, 0% packet loss");
-    await expect.poll(() => sessionsOf("node-a"), { timeout: 15_000 }).toEqual(before);
+    await expect.poll(() => peersOf("node-a"), { timeout: 15_000 }).toEqual(before);
   });
 
   test("a BGPFilter takes effect, and goes again", async () => {

@@ -5,8 +5,8 @@ import type { BlockSpec } from "../../src/ipam/model/block.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import type { KubeApiserver, Manifest } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
-import { agentRole, KubernetesFabric } from "../lib/cluster/kubernetes-fabric.ts";
-import { podsPath } from "../lib/cluster/kubernetes-objects.ts";
+import { KubernetesFabric } from "../lib/cluster/kubernetes-fabric.ts";
+import { agentRole, podsPath } from "../lib/cluster/kubernetes-objects.ts";
 import { loadConflist } from "../lib/conflist.ts";
 import { root } from "../lib/suite.ts";
 

@@ -3,11 +3,25 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
 import type { FabricNode } from "../lib/cluster/fabric.ts";
-import { asOf, birdRuns, birdSettings, reflectBy, reflectNoMore, startRouterBird } from "../lib/cluster/fabric-bird.ts";
-import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
+import {
+  asOf,
+  birdRuns,
+  birdSettings,
+  reflectBy,
+  reflectNoMore,
+  sessionsOf,
+  startRouterBird,
+} from "../lib/cluster/fabric-bird.ts";
+import {
+  addFabricPod,
+  askOutside,
+  type FabricPod,
+  serveOutside,
+  threePlaces,
+  unreached,
+} from "../lib/cluster/fabric-pods.ts";
 import { walkThroughVxlan } from "../lib/cluster/vxlan-walk.ts";
 import { birdIsMissing } from "../lib/node/bird.ts";
-import { ask, serve } from "../lib/node/traffic.ts";
 
 interface Case {
   readonly family: 4 | 6;
@@ -15,7 +29,6 @@ interface Case {
   readonly strip: string;
   readonly settings: Readonly<Record<string, string>>;
   readonly device: string;
-  readonly outside: string;
 }
 
 const cases: readonly Case[] = [
@@ -24,7 +37,6 @@ const cases: readonly Case[] = [
     strip: "for where in all default; do echo 1 > /proc/sys/net/ipv6/conf/$where/disable_ipv6; done",
     settings: { IP6: "none", CALICO_IPV6POOL_CIDR: "none", CALICO_IPV4POOL_VXLAN: "Always" },
     device: "vxlan.calico",
-    outside: "203.0.113.2",
   },
   {
     family: 6,
@@ -34,12 +46,11 @@ const cases: readonly Case[] = [
       ...{ CALICO_IPV6POOL_NAT_OUTGOING: "true", CALICO_ROUTER_ID: "hash" },
     },
     device: "vxlan-v6.calico",
-    outside: "2001:db8:99::2",
   },
 ];
 
 describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$family alone", (row) => {
-  const { family, strip, settings, device, outside } = row;
+  const { family, strip, settings, device } = row;
   let cluster: EtcdFabric;
   let nodes: readonly FabricNode[];
   let pods: readonly FabricPod[];
@@ -50,7 +61,7 @@ describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$famil
     for (const { node } of nodes) node.sh(strip);
     for (const { name } of threePlaces)
       await begin(name, { CALICO_NETWORKING_BACKEND: "vxlan" }, "network is in place");
-    serve(cluster.fabric.router, "outside", 8080, "outside");
+    serveOutside(cluster.fabric);
     pods = nodes.map((on) => addFabricPod(on, `pod-of-${on.name}`, [family]));
   });
   afterAll(() => cluster?.stop());
@@ -62,7 +73,7 @@ describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$famil
   /** Every pod reaches every pod, and leaves the pools by the address of its node. */
   async function reachAll(): Promise<void> {
     await expect.poll(() => unreached(pods), { timeout: 60_000 }).toEqual([]);
-    for (const pod of pods) expect(ask(pod.on.node, pod.name, outside, 8080)).toContain(`sees ${addressOf(pod.on)}`);
+    for (const pod of pods) expect(askOutside(pod, family)).toContain(`sees ${addressOf(pod.on)}`);
   }
 
   const addressOf = ({ address4, address6 }: { readonly address4: string; readonly address6: string }) =>
@@ -75,9 +86,8 @@ describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$famil
       .match(/^(192\.168|fd00:10:244:).* via .* proto bird/gm) ?? [];
   /** Those with a session. */
   async function peersOf(name: string): Promise<readonly string[]> {
-    const reply = await cluster.agent(name).ask({ op: "node", nodename: name });
-    const { bgp = [] } = (reply !== undefined && "result" in reply && reply.result.node) || {};
-    return bgp.filter(({ state }) => state === "up").map(({ peer }) => peer);
+    const sessions = await sessionsOf(cluster.agent(name), name);
+    return sessions.filter(({ state }) => state === "up").map(({ peer }) => peer);
   }
   const linksOf = ({ node }: FabricNode) => node.sh("ip -o link").match(/(?<= )vxlan[^:@]*/g) ?? [];
 
@@ -144,5 +154,6 @@ describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$famil
       });
     }
     await reachAll();
+    for (const one of nodes) await expect.poll(() => linksOf(one)).toEqual([]);
   });
 });

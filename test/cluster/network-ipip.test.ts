@@ -4,12 +4,18 @@
  */
 import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { capture } from "../lib/cluster/capture.ts";
+import { capturePing, requestIn } from "../lib/cluster/capture.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { EtcdFabric, vxlanSettings } from "../lib/cluster/etcd-fabric.ts";
 import type { FabricNode } from "../lib/cluster/fabric.ts";
-import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
-import { ask, serve } from "../lib/node/traffic.ts";
+import {
+  addFabricPod,
+  askOutside,
+  type FabricPod,
+  serveOutside,
+  threePlaces,
+  unreached,
+} from "../lib/cluster/fabric-pods.ts";
 import { patience } from "../lib/patience.ts";
 
 // With an end, because the kernel's own tunnel without one exists in each namespace already.
@@ -69,28 +75,25 @@ describe("IPIP of three nodes", () => {
   });
 
   test("pods leave the pool by the address of their node", () => {
-    serve(cluster.fabric.router, "outside", 8080, "outside");
-    for (const pod of pods)
-      expect(ask(pod.on.node, pod.name, "203.0.113.2", 8080)).toContain(`sees ${pod.on.address4}`);
+    serveOutside(cluster.fabric);
+    for (const pod of pods) expect(askOutside(pod, 4)).toContain(`sees ${pod.on.address4}`);
   });
 
   test("a packet has the nodes' addresses outside, the pods' inside, and a ttl less at each node", async () => {
     const [from, to] = [pods[0], pods[2]] as [FabricPod, FabricPod];
-    const captures = await Promise.all([
-      capture(from.on.node, undefined, from.hostInterface, "icmp"),
-      capture(from.on.node, undefined, "tunl0", "icmp"),
-      capture(from.on.node, undefined, "eth0", "ip proto 4"),
-      capture(to.on.node, undefined, "eth0", "ip proto 4"),
-      capture(to.on.node, undefined, "tunl0", "icmp"),
-      capture(to.on.node, to.name, "eth0", "icmp"),
-    ]);
-    from.on.node.sh(`ping -n -c 1 -W 5 -t 64 ${to.address4}`, { in: from.name });
-    const answered = () => captures.every((one) => one.lines().some((line) => line.includes("echo reply")));
-    await expect.poll(answered, wait).toBe(true);
-    await Promise.all(captures.map((one) => one.stop()));
-    const [cali, tunnel, uplink, farUplink, farTunnel, farPod] = captures.map((one) => {
-      return one.lines().find((line) => line.includes("echo request")) ?? "";
-    });
+    const [near, far] = [from.on.node, to.on.node];
+    const seen = await capturePing(
+      [
+        { node: near, link: from.hostInterface, filter: "icmp" },
+        { node: near, link: "tunl0", filter: "icmp" },
+        { node: near, link: "eth0", filter: "ip proto 4" },
+        { node: far, link: "eth0", filter: "ip proto 4" },
+        { node: far, link: "tunl0", filter: "icmp" },
+        { node: far, pod: to.name, link: "eth0", filter: "icmp" },
+      ],
+      () => near.sh(`ping -n -c 1 -W 5 -t 64 ${to.address4}`, { in: from.name }),
+    );
+    const [cali, tunnel, uplink, farUplink, farTunnel, farPod] = seen.map(requestIn);
     const ping = `${from.address4} > ${to.address4}: ICMP echo request`;
     for (const [line, ttl] of [
       [cali, 64],

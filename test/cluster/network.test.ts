@@ -8,9 +8,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { EtcdFabric, vxlanSettings } from "../lib/cluster/etcd-fabric.ts";
 import type { Fabric, FabricNode } from "../lib/cluster/fabric.ts";
-import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
+import {
+  addFabricPod,
+  askOutside,
+  type FabricPod,
+  serveOutside,
+  threePlaces,
+  unreached,
+} from "../lib/cluster/fabric-pods.ts";
 import { walkThroughVxlan } from "../lib/cluster/vxlan-walk.ts";
-import { ask, serve } from "../lib/node/traffic.ts";
 import { patience } from "../lib/patience.ts";
 
 const podsPerNode = 2;
@@ -71,11 +77,10 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
   });
 
   test("pods leave the pools by the address of their node", () => {
-    const { router } = fabric;
-    serve(router, "outside", 8080, "outside");
+    serveOutside(fabric);
     for (const pod of pods) {
-      expect(ask(pod.on.node, pod.name, "203.0.113.2", 8080)).toContain(`sees ${pod.on.address4}`);
-      expect(ask(pod.on.node, pod.name, "2001:db8:99::2", 8080)).toContain(`sees ${pod.on.address6}`);
+      expect(askOutside(pod, 4)).toContain(`sees ${pod.on.address4}`);
+      expect(askOutside(pod, 6)).toContain(`sees ${pod.on.address6}`);
     }
   });
 

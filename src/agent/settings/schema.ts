@@ -170,9 +170,10 @@ const process = {
   FELIX_LOGSEVERITYSCREEN: logLevel.describe("`debug`, `info`, `warning`, `error` or `fatal`; default info"),
 };
 
-/** All settings, in the order of the documents. */
+/** In the order of the documents. */
 const shape = { ...datastoreShape, ...node, ...cni, ...pools, ...network, ...process };
 
+/** All settings. */
 export const settingsSchema = z.object(shape).partial();
 
 export type Settings = z.output<typeof settingsSchema>;

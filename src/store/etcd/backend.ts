@@ -29,6 +29,7 @@ import { keyAt, pathOf, prefixOf } from "./paths.ts";
 import type { KeyValue, RangeResponse, TxnResponse, WatchResponse } from "./protocol.ts";
 import { decodeValue, encodeValue } from "./values.ts";
 
+/** A page is in memory as bytes and as objects. */
 const maxPage = 400;
 const pageTimeoutMs = 10_000;
 

@@ -1,6 +1,8 @@
 /** BIRD on the nodes of a `Fabric`, and on its router, which is then their top-of-rack peer and learns all routes to pods from them. */
 import { writeFileSync } from "node:fs";
+import type { BgpSessionMessage } from "../../../src/node-protocol/messages.ts";
 import { birdProgram } from "../node/bird.ts";
+import type { Agent } from "./agent.ts";
 import type { EtcdFabric } from "./etcd-fabric.ts";
 import type { Fabric, FabricNode } from "./fabric.ts";
 
@@ -16,6 +18,12 @@ export function birdSettings({ node }: FabricNode): Readonly<Record<string, stri
     `printf '#!/bin/sh\\nexec nsenter --pid=/proc/1/ns/pid -- ${birdProgram} "$@"\\n' >/run/bird; chmod +x /run/bird`,
   );
   return { CALICO_NETWORKING_BACKEND: "bird", TORTIE_BIRD: "/run/bird" };
+}
+
+/** The sessions of a node, as its agent reports them. */
+export async function sessionsOf(agent: Agent, nodename: string): Promise<readonly BgpSessionMessage[]> {
+  const reply = await agent.ask({ op: "node", nodename });
+  return ("result" in reply && reply.result.node?.bgp) || [];
 }
 
 /** The node reflects the routes of all others, which have a session with it alone. */

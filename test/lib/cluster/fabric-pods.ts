@@ -1,8 +1,10 @@
 /** Pods of the real plugins on the nodes of a `Fabric`, whose addresses come from etcd. */
 import { parseConflist } from "../conflist.ts";
+import { outsideAddress4, outsideAddress6 } from "../node/netns.ts";
+import { ask, serve } from "../node/traffic.ts";
 import { Runner } from "../runtimes/runner.ts";
 import { pluginDirs } from "../suite.ts";
-import type { FabricNode } from "./fabric.ts";
+import type { Fabric, FabricNode } from "./fabric.ts";
 
 /** Two nodes in one subnet, and one in the other. */
 export const threePlaces = [
@@ -47,6 +49,18 @@ export function addFabricPod(on: FabricNode, name: string, families: readonly (4
     check: () => void runner.check(conflist, sandbox),
     remove: () => void runner.del(conflist, sandbox),
   };
+}
+
+const outsidePort = 8080;
+
+/** Begins a service behind the router, which says who asks. Nothing out there has a route to a pod. */
+export function serveOutside({ router }: Fabric): void {
+  serve(router, "outside", outsidePort, "outside");
+}
+
+/** What it says to the pod. */
+export function askOutside({ on, name }: FabricPod, family: 4 | 6): string {
+  return ask(on.node, name, family === 4 ? outsideAddress4 : outsideAddress6, outsidePort);
 }
 
 /** The pairs of pods with a family in common between which a packet gets lost: `<pod> to <address>`. */

@@ -1,14 +1,11 @@
 /** A `Fabric` whose datastore is a real kube-apiserver, with agents that have the rights of their role and no others. */
-import { join } from "node:path";
 import type { Conflist } from "../conflist.ts";
 import { addressOf, Runner, type Sandbox } from "../runtimes/runner.ts";
-import { pluginDirs, root } from "../suite.ts";
+import { pluginDirs } from "../suite.ts";
 import { Fabric, type Place } from "./fabric.ts";
 import { FabricAgents } from "./fabric-agents.ts";
 import { KubeApiserver } from "./kube-apiserver.ts";
-import { createDefaultAccount, createNode, podOn, podsPath } from "./kubernetes-objects.ts";
-
-export const agentRole = join(root, "conf-examples/kubernetes/rbac.yaml");
+import { agentRole, createDefaultAccount, createNode, podOn, podsPath } from "./kubernetes-objects.ts";
 
 export interface ServerOptions {
   /** Whether the server has the schemas of a cluster with Calico, as recorded; the default. */

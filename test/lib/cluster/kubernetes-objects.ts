@@ -1,6 +1,10 @@
 /** Objects that a test creates in a real kube-apiserver, in place of a cluster's own programs and users. */
+import { join } from "node:path";
+import { root } from "../suite.ts";
 import type { KubeApiserver } from "./kube-apiserver.ts";
 
+/** The agents' account and its rights. */
+export const agentRole = join(root, "conf-examples/kubernetes/rbac.yaml");
 export const podsPath = "/api/v1/namespaces/default/pods";
 
 /** As the kubelet registers it. */

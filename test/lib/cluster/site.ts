@@ -1,10 +1,8 @@
 /** The two datastores of a cluster for one test: etcd, and a kube-apiserver where agents have exactly the rights of their role. */
-import { join } from "node:path";
-import { root } from "../suite.ts";
 import { Etcd, etcdIsMissing } from "./etcd.ts";
 import { KubeApiserver } from "./kube-apiserver.ts";
 import { kubeApiserverIsMissing } from "./kubernetes-build.ts";
-import { createDefaultAccount, createNode, podOn, podsPath } from "./kubernetes-objects.ts";
+import { agentRole, createDefaultAccount, createNode, podOn, podsPath } from "./kubernetes-objects.ts";
 
 /** Since a server started, as it counts them. */
 export interface RequestCounts {
@@ -71,7 +69,7 @@ async function etcdSite(): Promise<ClusterSite> {
 
 async function kubernetesSite(): Promise<ClusterSite> {
   const api = await KubeApiserver.start();
-  await api.apply(join(root, "conf-examples/kubernetes/rbac.yaml"));
+  await api.apply(agentRole);
   await createDefaultAccount(api);
   /** `done`: the answer to a repeated request whose first answer was lost. */
   const require = async (done: number, method: string, path: string, body?: object) => {

@@ -20,11 +20,14 @@ export function nftSys(nft: FakeNft, files: Map<string, string> = new Map()): Sy
       close: () => {},
     };
   };
+  const fail = (path: string): never => {
+    throw Object.assign(new Error(`open ${path}: No such file or directory`), { code: "ENOENT" });
+  };
   const isThere = (path: string) => path.startsWith(endpointDirectory) || files.has(path);
   const has: Partial<Sys> = {
     openNetlink: open,
     stat: ((path: string) => (isThere(path) ? { kind: "file" } : undefined)) as Sys["stat"],
-    readFile: (path: string) => files.get(path) ?? "",
+    readFile: (path: string) => files.get(path) ?? fail(path),
     writeFile: (path: string, text: string) => void files.set(path, text),
     createFile: (path: string, text: string) => void files.set(path, text),
     removeFile: (path: string) => void files.delete(path),
