@@ -17,8 +17,8 @@ interface Ring {
 /** The rings of the test suite; every ring but `unit` needs root and the built executables. */
 const rings: readonly Ring[] = [
   { name: "unit", timeoutMs: 20_000 },
-  { name: "netns", timeoutMs: 120_000 },
   { name: "conformance", timeoutMs: 120_000, exclude: ["test/conformance/{mains,reference,yes-man}.test.ts"] },
+  { name: "netns", timeoutMs: 120_000 },
   // The conformance table's rows once more: behind our other main plugins, and on a plugin that does nothing; and on the Go plugins, which gates nothing.
   { name: "mains", timeoutMs: 1_800_000, include: ["test/conformance/{mains,yes-man}.test.ts"] },
   { name: "reference", timeoutMs: 1_800_000, include: ["test/conformance/reference.test.ts"] },
@@ -53,13 +53,14 @@ const rings: readonly Ring[] = [
 ];
 
 /**
- * The files of the slow rings first, so that no worker waits in the end for one that the other has just begun; within a ring as vitest would have
- * them, which is by the time they took before, if it knows.
+ * The files of the slow rings first, so that no worker waits in the end for one that the other has just begun; of rings that are equally slow, in the
+ * order above; within a ring as vitest would have them: by the time they took before, if it knows, or else by their size, which says little.
  */
 class SlowRingsFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const timeoutOf = ({ project }: TestSpecification) => project.config.testTimeout;
-    return (await super.sort(files)).sort((one, other) => timeoutOf(other) - timeoutOf(one));
+    const order = [...rings].sort((one, other) => other.timeoutMs - one.timeoutMs).map(({ name }) => name);
+    const placeOf = ({ project }: TestSpecification) => order.indexOf(project.name);
+    return (await super.sort(files)).sort((one, other) => placeOf(one) - placeOf(other));
   }
 }
 
